@@ -1,0 +1,1 @@
+"""The protocols, their metrics and reports."""

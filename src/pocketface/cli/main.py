@@ -1,0 +1,28 @@
+"""The `pocketface` command: a table from names to functions, and the printing of errors."""
+
+import sys
+
+import typer
+from rich.console import Console
+
+from pocketface.errors import PocketFaceError
+
+app = typer.Typer(
+    name="pocketface",
+    help="Face-recognition networks of about one million parameters.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake prints one message and ends with exit code 2."""
+    try:
+        app()
+    except PocketFaceError as error:
+        Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("stopped by Ctrl-C")
+        sys.exit(130)

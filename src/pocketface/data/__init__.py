@@ -1,0 +1,1 @@
+"""What stands on disk: RecordIO, folders of people, verification files."""

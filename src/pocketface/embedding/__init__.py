@@ -1,0 +1,1 @@
+"""Images to embeddings, whatever the runtime."""
