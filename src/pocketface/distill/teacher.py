@@ -1,0 +1,117 @@
+"""What a teacher gives for a batch, whatever its source.
+
+Three sources stand behind one interface: a live network, embeddings cached on disk, and a
+sequence of either, indexed by the student's progress (multi-step distillation).
+Shapes: N images of H x W pixels, D numbers of an embedding.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pocketface.errors import RecipeError
+from pocketface.models.backbone import Backbone
+from pocketface.models.normalise import normalise
+from pocketface.preprocessing import Preprocessing
+
+
+@dataclass(frozen=True)
+class FaceBatch:
+    """A batch as the training loop sees it, on the device where the networks run.
+
+    Attributes:
+        images: uint8 (N, H, W, 3) RGB, already mirrored where `mirrored` says so.
+        labels: int64 (N,).
+        indices: int64 (N,), positions in the training set.
+        mirrored: bool (N,).
+    """
+
+    images: Tensor
+    labels: Tensor
+    indices: Tensor
+    mirrored: Tensor
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a network gives: embeddings (N, D) and, where asked for, the maps of four stages."""
+
+    embeddings: Tensor
+    stages: tuple[Tensor, ...] = ()
+
+
+class Teacher(ABC):
+    """A source of targets for a student; it never learns."""
+
+    embedding_size: int
+
+    @abstractmethod
+    def targets(self, batch: FaceBatch) -> Outputs:
+        """The teacher's outputs for `batch`, without gradient."""
+
+    def at_epoch(self, epoch: int, epochs: int) -> None:  # noqa: B027 - most teachers stay as they are
+        """Hear that student epoch `epoch` (0-based) of `epochs` begins."""
+
+
+class LiveTeacher(Teacher):
+    """A network that looks at every batch.
+
+    It sees the very pixels that the student sees (mirrored and augmented alike), normalised its
+    own way, and resized with antialiasing if its input is of another size.
+    """
+
+    def __init__(self, backbone: Backbone, preprocessing: Preprocessing) -> None:
+        self.backbone = backbone.eval().requires_grad_(False)
+        self.preprocessing = preprocessing
+        self.embedding_size = backbone.embedding_size
+
+    @torch.no_grad()
+    def targets(self, batch: FaceBatch) -> Outputs:
+        """Embeddings (N, D), float32."""
+        return Outputs(self.backbone(normalise(batch.images, self.preprocessing)).float())
+
+
+class MultiStepTeacher(Teacher):
+    """A sequence of teachers: the student follows the teacher as it matured.
+
+    Student epoch e is guided by the teacher as it stood at the end of its own epoch e (PocketNet,
+    multi-step distillation). Where the teacher left another number of steps than the student has
+    epochs, step `milestone_of(e, epochs, steps)` guides epoch e: in proportion, ending with the
+    last.
+    """
+
+    def __init__(self, steps: list[Teacher]) -> None:
+        if not steps:
+            raise RecipeError("multi-step distillation needs at least one teacher. Got none.")
+        sizes = sorted({step.embedding_size for step in steps})
+        if len(sizes) > 1:
+            raise RecipeError(
+                f"the teacher's checkpoints give embeddings of different sizes, {sizes}: "
+                "they must come from one run."
+            )
+        self.steps = steps
+        self.embedding_size = sizes[0]
+        self.current = 0
+
+    def at_epoch(self, epoch: int, epochs: int) -> None:
+        """Choose the checkpoint for this epoch."""
+        self.current = milestone_of(epoch, epochs, len(self.steps))
+
+    def targets(self, batch: FaceBatch) -> Outputs:
+        """The targets of the checkpoint that `at_epoch` chose."""
+        return self.steps[self.current].targets(batch)
+
+
+def milestone_of(epoch: int, epochs: int, steps: int) -> int:
+    """Which of `steps` teacher checkpoints guides student epoch `epoch` (0-based) of `epochs`.
+
+    With equal counts it is `epoch` itself; otherwise the checkpoint that has made at most the
+    same share of its way, rounded up: ceil((epoch + 1) * steps / epochs) - 1.
+    """
+    if not 0 <= epoch < epochs or steps < 1:
+        raise ValueError(
+            f"need 0 <= epoch < epochs and steps >= 1. Got epoch {epoch} of {epochs}, {steps} steps."
+        )
+    return -(-(epoch + 1) * steps // epochs) - 1
