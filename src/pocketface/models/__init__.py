@@ -1,1 +1,16 @@
 """Backbones and their registry."""
+
+from pocketface.errors import MissingExtraError
+
+try:
+    import torch as _torch  # noqa: F401
+except ModuleNotFoundError as error:
+    raise MissingExtraError("Building networks (pocketface.models)", "train") from error
+
+from pocketface.models.backbone import Backbone
+from pocketface.models.genotype import Genotype
+from pocketface.models.iresnet import IResNet
+from pocketface.models.pocketnet import PocketNet
+from pocketface.models.registry import create_model, list_models
+
+__all__ = ["Backbone", "Genotype", "IResNet", "PocketNet", "create_model", "list_models"]
