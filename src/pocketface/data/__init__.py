@@ -1,1 +1,17 @@
 """What stands on disk: RecordIO, folders of people, verification files."""
+
+from pocketface.data.faces import ConcatFaces, Faces, open_faces
+from pocketface.data.fault import Fault
+from pocketface.data.folder import FolderFaces
+from pocketface.data.jpeg import decode_rgb
+from pocketface.data.record_faces import RecordFaces
+
+__all__ = [
+    "ConcatFaces",
+    "Faces",
+    "Fault",
+    "FolderFaces",
+    "RecordFaces",
+    "decode_rgb",
+    "open_faces",
+]
