@@ -1,0 +1,80 @@
+"""The one interface that benchmarks, galleries and commands see of a network.
+
+Shapes: N images of H x W pixels, D numbers of an embedding.
+"""
+
+import hashlib
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketface.card import ModelCard
+from pocketface.errors import DataError, WeightsError
+from pocketface.preprocessing import Preprocessing
+
+
+class Embedder(Protocol):
+    """Turns aligned faces into embeddings; it knows its own preprocessing and resizes.
+
+    Attributes:
+        embedding_size: D, the length of an embedding.
+        fingerprint: hexadecimal identity of weights and preprocessing: equal fingerprints give
+            equal embeddings, up to the runtime's rounding.
+        card: what the card beside the weights says, or None for a foreign file.
+    """
+
+    @property
+    def embedding_size(self) -> int: ...  # noqa: D102 - described above
+
+    @property
+    def fingerprint(self) -> str: ...  # noqa: D102
+
+    @property
+    def card(self) -> ModelCard | None: ...  # noqa: D102
+
+    def embed(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Embed uint8 (N, H, W, 3) RGB aligned faces; gives float32 (N, D), not normalised.
+
+        Raises DataError for an array of another shape or type, WeightsError where the network
+        gives numbers that are not finite.
+        """
+        ...
+
+
+def fingerprint_of(sha256: str, preprocessing: Preprocessing) -> str:
+    """The identity of weights with this sha256 under this preprocessing, hexadecimal."""
+    return hashlib.sha256(f"{sha256} {preprocessing.model_dump_json()}".encode()).hexdigest()
+
+
+def check_faces(images: npt.NDArray[np.uint8]) -> None:
+    """Raise DataError unless `images` is uint8 (N, H, W, 3) of square faces."""
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
+        raise DataError(
+            "faces must be a uint8 array of shape (N, H, W, 3), RGB. "
+            f"Got {images.dtype} {images.shape}."
+        )
+    height, width = images.shape[1:3]
+    if height != width or height == 0:
+        raise DataError(
+            f"aligned faces are square, got {width} x {height} pixels (width x height). "
+            "Align and crop the photographs first; stretching them would spoil the faces."
+        )
+
+
+def check_embeddings(
+    embeddings: npt.NDArray[np.float32], rows: int, embedding_size: int, source: str
+) -> None:
+    """Raise WeightsError unless `embeddings` is a finite (rows, embedding_size) array."""
+    if embeddings.shape != (rows, embedding_size):
+        raise WeightsError(
+            f"{source} gave an output of shape {embeddings.shape} for {rows} images, where "
+            f"({rows}, {embedding_size}) was due. It is not a network of one embedding per image."
+        )
+    broken = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
+    if len(broken):
+        raise WeightsError(
+            f"{source} gave numbers that are not finite (NaN or infinity) for {len(broken)} of "
+            f"{rows} images, first for image {broken[0]} of the batch. The weights are broken, or "
+            "the mean and std of its preprocessing are wrong."
+        )

@@ -1,0 +1,109 @@
+"""From a weights file to an embedder, by the file's ending."""
+
+from pathlib import Path
+from typing import Any
+
+from pocketface.card import ModelCard, card_path, read_card, sha256_of
+from pocketface.embedding.embedder import Embedder
+from pocketface.errors import WeightsError
+from pocketface.preprocessing import Preprocessing
+
+SUFFIXES = (".onnx", ".safetensors", ".pt", ".pth")
+
+
+def load_embedder(
+    path: Path,
+    preprocessing: Preprocessing | None = None,
+    threads: int | None = None,
+    architecture: str | None = None,
+) -> Embedder:
+    """Load `.onnx` (by onnxruntime) or `.safetensors`, `.pt`, `.pth` (by torch, if installed).
+
+    A file with a card beside it needs no more. A foreign `.onnx` needs `preprocessing`; a foreign
+    `.pt` or `.pth` (a plain state dict) needs the `architecture`'s name in the registry too.
+    `preprocessing` and `architecture` are refused where a card says them.
+
+    Raises WeightsError for a path that is missing, a folder, of an unknown ending, broken, or not
+    described well enough; MissingExtraError where torch is needed and absent.
+    """
+    if not path.is_file():
+        kind = "a folder" if path.is_dir() else "not there"
+        raise WeightsError(
+            f"{path} is {kind}; give a weights file ending in {', '.join(SUFFIXES)}."
+        )
+    if path.suffix not in SUFFIXES:
+        raise WeightsError(
+            f"{path} ends in '{path.suffix}'; weights end in one of {', '.join(SUFFIXES)}."
+        )
+    card = read_card(path)
+    if card is not None and (preprocessing is not None or architecture is not None):
+        raise WeightsError(
+            f"{path} has a card, {card_path(path).name}, which says its preprocessing and "
+            "architecture. Leave these options out, or move the card away if it is wrong."
+        )
+    if path.suffix == ".onnx":
+        return _load_onnx(path, card, preprocessing, threads, architecture)
+    return _load_torch(path, card, preprocessing, threads, architecture)
+
+
+def _load_onnx(
+    path: Path,
+    card: ModelCard | None,
+    preprocessing: Preprocessing | None,
+    threads: int | None,
+    architecture: str | None,
+) -> Embedder:
+    from pocketface.embedding.onnx_embedder import OnnxEmbedder
+
+    if architecture is not None:
+        raise WeightsError(
+            f"{path} carries its own network; leave the architecture '{architecture}' out."
+        )
+    if card is not None:
+        preprocessing = card.preprocessing
+    if preprocessing is None:
+        raise _undescribed(path)
+    return OnnxEmbedder(path, preprocessing, card=card, threads=threads)
+
+
+def _load_torch(
+    path: Path,
+    card: ModelCard | None,
+    preprocessing: Preprocessing | None,
+    threads: int | None,
+    architecture: str | None,
+) -> Embedder:
+    from pocketface import models  # first: it says so if torch is missing
+    from pocketface.embedding import torch_embedder
+    from pocketface.models.checkpoint import load_state
+    from pocketface.models.weights import load_backbone
+
+    if threads is not None:
+        torch_embedder.set_threads(threads)
+    if path.suffix == ".safetensors":
+        backbone, card = load_backbone(path)
+        return torch_embedder.TorchEmbedder(
+            backbone, card.preprocessing, card=card, sha256=card.sha256
+        )
+    options: dict[str, Any] = {}
+    if card is not None:
+        preprocessing, architecture, options = card.preprocessing, card.architecture, card.options
+    if preprocessing is None:
+        raise _undescribed(path)
+    if architecture is None or architecture == "foreign":
+        raise WeightsError(
+            f"{path} is a state dict, which does not say its network. Name it with "
+            "--architecture; `pocketface models` lists the names."
+        )
+    options = {"image_size": preprocessing.image_size, **options}
+    backbone = models.create_model(architecture, **options)
+    load_state(backbone, path)
+    return torch_embedder.TorchEmbedder(backbone, preprocessing, card=card, sha256=sha256_of(path))
+
+
+def _undescribed(path: Path) -> WeightsError:
+    return WeightsError(
+        f"{path} has no card ({card_path(path).name}) that says its preprocessing. Say it with "
+        "all of --size, --order, --mean and --std; for example the field's usual one: "
+        "--size 112 --order rgb --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5"
+    )
