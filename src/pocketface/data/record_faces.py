@@ -221,10 +221,18 @@ def _image_rows(
     if end >= _FLOAT32_EXACT:
         return everything[(keys >= 1) & (table["size"] > 0)]
     rows = everything[(keys >= 1) & (keys < end)]
-    absent = np.setdiff1d(np.arange(1, int(end)), keys[rows], assume_unique=True)
-    faults += [Fault(f"record {key}", "not in the index") for key in absent.tolist()]
+    _note_absent(keys[(keys >= 1) & (keys < last)], int(last), faults)
     _check_identities(keys, table, int(end), int(last), faults)
     return rows
+
+
+def _note_absent(present: npt.NDArray[np.int64], end: int, faults: list[Fault]) -> None:
+    """One fault for every gap in the keys 1..end-1."""
+    around = np.concatenate([[0], present, [end]])
+    for gap in np.flatnonzero(np.diff(around) > 1).tolist():
+        first, last = int(around[gap]) + 1, int(around[gap + 1]) - 1
+        name = f"record {first}" if first == last else f"records {first} to {last}"
+        faults.append(Fault(name, "not in the index"))
 
 
 def _check_identities(
@@ -244,7 +252,8 @@ def _check_identities(
             faults.append(Fault(name, f"its keys [{first:g}, {stop:g}) are no image keys"))
         else:
             low, high = np.searchsorted(keys, [int(first), int(stop)])
-            if len(np.unique(table["label"][low:high])) > 1:
+            images = table[low:high]
+            if len(np.unique(images["label"][images["reason"] == 0])) > 1:
                 reason = f"its images [{first:g}, {stop:g}) carry several labels"
                 faults.append(Fault(name, reason))
 
@@ -257,7 +266,8 @@ def _usable_rows(
 ) -> npt.NDArray[np.int64]:
     chosen = table[rows]
     label = chosen["label"]
-    whole = np.isfinite(label) & (label >= 0) & (label == np.floor(label))
+    # Beyond 2^53 whole numbers are not exact in float64 either; NaN fails every comparison.
+    whole = (label >= 0) & (label < 2**53) & (label == np.floor(label))
     good = (chosen["reason"] == 0) & whole & (chosen["size"] > 0)
     for i in np.flatnonzero(~good).tolist():
         if chosen["reason"][i]:
