@@ -15,15 +15,21 @@ class Backbone(nn.Module):
     """A network from normalised images to embeddings, with four stages on the way.
 
     Attributes:
-        architecture: the name in the registry, set by `create_model`.
+        architecture: the name in the registry, set by `create_model`; before that, the class's.
         options: keywords of `create_model` that build this network again; plain JSON values.
         embedding_size: D, the length of an embedding.
         image_size: height and width of the images in pixels, a multiple of 16.
         stage_channels: widths of the four stages' maps.
+
+    A subclass hands its own keywords over as `options`.
     """
 
     def __init__(
-        self, embedding_size: int, image_size: int, stage_channels: tuple[int, int, int, int]
+        self,
+        embedding_size: int,
+        image_size: int,
+        stage_channels: tuple[int, int, int, int],
+        options: dict[str, Any],
     ) -> None:
         super().__init__()
         check_count("embedding_size", embedding_size, least=1)
@@ -35,7 +41,7 @@ class Backbone(nn.Module):
                 f"The nearest are {below} and {below + STRIDES[-1]}."
             )
         self.architecture = type(self).__name__
-        self.options: dict[str, Any] = {}
+        self.options = {"embedding_size": embedding_size, "image_size": image_size, **options}
         self.embedding_size = embedding_size
         self.image_size = image_size
         self.stage_channels = stage_channels

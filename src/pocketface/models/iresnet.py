@@ -69,7 +69,9 @@ class IResNet(Backbone):
         blocks = _check_blocks(blocks)
         first = _first_channels(width)
         stages = (first, 2 * first, 4 * first, 8 * first)
-        super().__init__(embedding_size, image_size, stages)
+        super().__init__(
+            embedding_size, image_size, stages, {"blocks": list(blocks), "width": width}
+        )
         self.conv1 = nn.Conv2d(3, first, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(first)
         self.prelu = nn.PReLU(first)

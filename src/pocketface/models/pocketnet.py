@@ -66,8 +66,14 @@ class PocketNet(Backbone):
             )
         check_count("cells", cells, least=LEAST_CELLS)
         width = NODES * channels
-        super().__init__(embedding_size, image_size, (width, 2 * width, 4 * width, 8 * width))
-        self.genotype = resolve_genotype(genotype)
+        genotype = resolve_genotype(genotype)
+        super().__init__(
+            embedding_size,
+            image_size,
+            (width, 2 * width, 4 * width, 8 * width),
+            {"channels": channels, "cells": cells, "genotype": genotype.to_dict()},
+        )
+        self.genotype = genotype
         reductions = (cells // 3, 2 * cells // 3, cells - 1)
         self.stage_ends = (reductions[0] - 1, reductions[1] - 1, cells - 2, cells - 1)
         self.stem = nn.Sequential(

@@ -13,7 +13,6 @@ import torch
 from pocketface.errors import RecipeError
 from pocketface.models.backbone import Backbone
 from pocketface.models.checkpoint import load_state
-from pocketface.models.genotype import Genotype
 
 _B = TypeVar("_B", bound=Backbone)
 
@@ -97,10 +96,6 @@ def create_model(
     backbone.to_empty(device="cpu")
     backbone.initialise(generator)
     backbone.architecture = name
-    backbone.options = {
-        key: value.to_dict() if isinstance(value, Genotype) else value
-        for key, value in keywords.items()
-    }
     if weights is not None:
         load_state(backbone, weights)
     return backbone
