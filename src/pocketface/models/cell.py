@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pocketface.models.genotype import EDGES_PER_NODE, INPUTS, NODES, Edge
+from pocketface.models.prelu import PReLU
 
 
 def folded_conv2d(x: Tensor, depthwise: nn.Conv2d, pointwise: nn.Conv2d, stride: int) -> Tensor:
@@ -34,7 +35,7 @@ class SeparableConv(nn.Module):
         self.stride = stride
         self.folds = kernel == 1
         self.net = nn.Sequential(
-            nn.PReLU(in_channels),
+            PReLU(in_channels),
             nn.Conv2d(
                 in_channels,
                 in_channels,
@@ -84,7 +85,7 @@ class FactorisedReduction(nn.Module):
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         half = out_channels // 2
-        self.relu = nn.PReLU(in_channels)
+        self.relu = PReLU(in_channels)
         self.conv11 = nn.Conv2d(
             in_channels, in_channels, 1, stride=2, groups=in_channels, bias=False
         )

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from pocketface.errors import RecipeError
 from pocketface.models.backbone import STRIDES, Backbone, check_count
+from pocketface.models.prelu import PReLU
 from pocketface.models.registry import register
 
 
@@ -24,7 +25,7 @@ class IResBlock(nn.Module):
         self.bn1 = nn.BatchNorm2d(in_channels)
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(out_channels)
-        self.prelu = nn.PReLU(out_channels)
+        self.prelu = PReLU(out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, stride, padding=1, bias=False)
         self.bn3 = nn.BatchNorm2d(out_channels)
         self.downsample: nn.Sequential | None = None
@@ -74,7 +75,7 @@ class IResNet(Backbone):
         )
         self.conv1 = nn.Conv2d(3, first, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(first)
-        self.prelu = nn.PReLU(first)
+        self.prelu = PReLU(first)
         self.layer1 = _stage(first, stages[0], blocks[0])
         self.layer2 = _stage(stages[0], stages[1], blocks[1])
         self.layer3 = _stage(stages[1], stages[2], blocks[2])

@@ -10,6 +10,7 @@ from pocketface.errors import RecipeError
 from pocketface.models.backbone import STRIDES, Backbone, check_count
 from pocketface.models.cell import Cell
 from pocketface.models.genotype import NODES, Genotype, resolve_genotype
+from pocketface.models.prelu import PReLU
 from pocketface.models.registry import register
 
 LEAST_CELLS = 4
@@ -97,10 +98,10 @@ class PocketNet(Backbone):
             before, previous, previous_reduces = previous, NODES * channels, reduces
         hidden = tail_width(embedding_size)
         self.tail = nn.Sequential(
-            nn.PReLU(previous),
+            PReLU(previous),
             nn.Conv2d(previous, hidden, 1, bias=False),
             nn.BatchNorm2d(hidden),
-            nn.PReLU(hidden),
+            PReLU(hidden),
             nn.Conv2d(hidden, hidden, image_size // STRIDES[-1], groups=hidden, bias=False),
             nn.BatchNorm2d(hidden),
             nn.Conv2d(hidden, embedding_size, 1, bias=False),
