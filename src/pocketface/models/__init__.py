@@ -11,6 +11,14 @@ from pocketface.models.backbone import Backbone
 from pocketface.models.genotype import Genotype
 from pocketface.models.iresnet import IResNet
 from pocketface.models.pocketnet import PocketNet
-from pocketface.models.registry import create_model, list_models
+from pocketface.models.registry import create_model, list_models, outline_model
 
-__all__ = ["Backbone", "Genotype", "IResNet", "PocketNet", "create_model", "list_models"]
+__all__ = [
+    "Backbone",
+    "Genotype",
+    "IResNet",
+    "PocketNet",
+    "create_model",
+    "list_models",
+    "outline_model",
+]

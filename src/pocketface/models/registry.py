@@ -74,6 +74,27 @@ def create_model(
     Raises RecipeError for an unknown name (and suggests the nearest), for an option that the
     model does not have, and for values out of range; WeightsError if `weights` do not fit.
     """
+    # Outlined first: the layers' own constructors would draw from the global random source.
+    backbone = outline_model(
+        name, embedding_size=embedding_size, image_size=image_size, **options
+    ).to_empty(device="cpu")
+    backbone.initialise(generator)
+    if weights is not None:
+        load_state(backbone, weights)
+    return backbone
+
+
+def outline_model(
+    name: str,
+    *,
+    embedding_size: int | None = None,
+    image_size: int | None = None,
+    **options: Any,
+) -> Backbone:
+    """Build a network on torch's meta device: names and shapes, but no memory and no values.
+
+    Takes the arguments of `create_model` that say which network it is, and raises as it does.
+    """
     entry = _MODELS.get(name)
     if entry is None:
         near = difflib.get_close_matches(name, _MODELS, n=1, cutoff=0.4)
@@ -85,17 +106,9 @@ def create_model(
             f"{name} has no option {', '.join(map(repr, surplus))}. "
             f"Allowed: {', '.join(entry.allowed())}."
         )
-    keywords = entry.defaults | options
-    if embedding_size is not None:
-        keywords["embedding_size"] = embedding_size
-    if image_size is not None:
-        keywords["image_size"] = image_size
-    # Built without memory first: the layers' own constructors would draw from the global source.
+    sizes = {"embedding_size": embedding_size, "image_size": image_size}
+    given = {key: value for key, value in sizes.items() if value is not None}
     with torch.device("meta"):
-        backbone = entry.network(**keywords)
-    backbone.to_empty(device="cpu")
-    backbone.initialise(generator)
+        backbone = entry.network(**{**entry.defaults, **options, **given})
     backbone.architecture = name
-    if weights is not None:
-        load_state(backbone, weights)
     return backbone
