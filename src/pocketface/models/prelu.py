@@ -16,7 +16,7 @@ class _PReLU(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, slope: Tensor) -> Tensor:
-        """x (N, C, H, W), slope (C,)."""
+        """X (N, C, H, W), slope (C,)."""
         ctx.save_for_backward(x, slope)
         return F.prelu(x, slope)
 
@@ -35,8 +35,8 @@ class PReLU(nn.PReLU):
     """Parametric ReLU with one slope per channel, on maps (N, C, H, W)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """x where x > 0, else slope x."""
+        """X where x > 0, else slope x."""
         if x.device.type == "cpu" and torch.is_grad_enabled() and not torch.compiler.is_compiling():
-            y: Tensor = _PReLU.apply(x, self.weight)
+            y: Tensor = _PReLU.apply(x, self.weight)  # type: ignore[no-untyped-call]
             return y
         return F.prelu(x, self.weight)
