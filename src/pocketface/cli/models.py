@@ -60,9 +60,10 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table()
+    # Without a frame the table fits 80 columns.
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column("name", no_wrap=True)
-    for heading in ("D", "image", "parameters", "published", "MMACs", "MFLOPs*", "published"):
+    for heading in ("D", "image", "parameters", "paper", "MMACs", "MFLOPs*", "paper"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         millions, mflops = row["published_parameters_m"], row["published_mflops"]
@@ -72,14 +73,16 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
             str(row["image_size"]),
             f"{row['parameters']:,}",
             f"{millions:.2f} M" if millions else "-",
-            f"{row['macs'] / 1e6:,.2f}",
+            f"{row['macs'] / 1e6:,.1f}",
             f"{row['paper_mflops']:,.2f}",
             f"{mflops:,.2f}" if mflops else "-",
         )
     console = Console()
     console.print(table)
     console.print(
-        "D: length of the embedding. MMACs: millions of multiply-accumulates of convolutions and\n"
-        "linear layers. * counted as the PocketNet paper does; no measure of time.",
+        "\nD: length of the embedding. paper: as published. MMACs: millions of\n"
+        "multiply-accumulates of convolutions and linear layers.\n"
+        "* counted as the PocketNet paper does; no measure of time.",
         markup=False,
+        highlight=False,
     )

@@ -27,7 +27,8 @@ class _PReLU(torch.autograd.Function):
         x, slope = ctx.saved_tensors
         # Not torch.where, whose kernel on a CPU is ten times slower than arithmetic.
         above = torch.ops.aten.threshold_backward(gradient, x, 0)
-        to_x = torch.lerp(above, gradient, slope.view(1, -1, 1, 1))
+        # Under autocast the maps are bfloat16 and the slopes are not; lerp wants one type.
+        to_x = torch.lerp(above, gradient, slope.to(gradient.dtype).view(1, -1, 1, 1))
         return to_x, (gradient * x.clamp_max(0)).sum(dim=(0, 2, 3))
 
 
