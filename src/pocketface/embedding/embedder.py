@@ -21,6 +21,7 @@ class Embedder(Protocol):
         embedding_size: D, the length of an embedding.
         fingerprint: hexadecimal identity of weights and preprocessing: equal fingerprints give
             equal embeddings, up to the runtime's rounding.
+        preprocessing: size, channel order, mean and std of the network's input.
         card: what the card beside the weights says, or None for a foreign file.
     """
 
@@ -29,6 +30,9 @@ class Embedder(Protocol):
 
     @property
     def fingerprint(self) -> str: ...  # noqa: D102
+
+    @property
+    def preprocessing(self) -> Preprocessing: ...  # noqa: D102
 
     @property
     def card(self) -> ModelCard | None: ...  # noqa: D102

@@ -1,5 +1,7 @@
 """The embedding that the field measures: a face and its mirror image, summed."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -15,7 +17,15 @@ def flip_sum(embedder: Embedder, images: npt.NDArray[np.uint8]) -> npt.NDArray[n
 
 
 def embed_faces(
-    embedder: Embedder, images: npt.NDArray[np.uint8], *, flip: bool
+    embedder: Embedder, faces: Sequence[npt.NDArray[np.uint8]], *, flip: bool
 ) -> npt.NDArray[np.float32]:
-    """`flip_sum` where `flip` is true, else the plain embeddings; float32 (N, D)."""
-    return flip_sum(embedder, images) if flip else embedder.embed(images)
+    """Embed decoded faces, each uint8 (H, H, 3) RGB of its own H; gives float32 (N, D).
+
+    With `flip` it is `flip_sum`. Raises what `embedder.embed` raises.
+    """
+    embeddings = np.empty((len(faces), embedder.embedding_size), np.float32)
+    for shape in sorted({face.shape for face in faces}):
+        rows = [row for row, face in enumerate(faces) if face.shape == shape]
+        images = np.stack([faces[row] for row in rows])
+        embeddings[rows] = flip_sum(embedder, images) if flip else embedder.embed(images)
+    return embeddings

@@ -36,8 +36,8 @@ def unit(
             "preprocessing is not the network's."
         )
     wide = wide / largest
-    lengths: npt.NDArray[np.float64] = np.linalg.norm(wide, axis=1, keepdims=True)
-    return np.divide(wide, lengths)
+    directions: npt.NDArray[np.float64] = wide / np.linalg.norm(wide, axis=1, keepdims=True)
+    return directions
 
 
 def squared_distances(

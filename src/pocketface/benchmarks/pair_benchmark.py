@@ -1,0 +1,235 @@
+"""The pair protocol (LFW, CALFW, CPLFW, CFP-FP, AgeDB-30, ...), from a file to a result.
+
+Every image is embedded once; a pair is scored by the squared distance of its unit embeddings.
+Figures over folds follow the published protocol (`folds`), figures over all pairs are read from
+the whole curve (`roc`).
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketface.benchmarks.bootstrap import LEVEL, interval, pair_weights, person_weights
+from pocketface.benchmarks.pair_metrics import FARS, FOLD_FAR, PairFigures, PairMetrics
+from pocketface.benchmarks.pair_result import (
+    Estimate,
+    FoldResult,
+    Intervals,
+    MeasuredModel,
+    OperatingPoint,
+    PairResult,
+    RocPoint,
+)
+from pocketface.benchmarks.people import people_by_folder
+from pocketface.benchmarks.roc import Roc
+from pocketface.data.jpeg import decode_rgb
+from pocketface.data.pairs import PairSet, load_pairs
+from pocketface.embedding.embedder import Embedder
+from pocketface.embedding.flip import embed_faces
+from pocketface.embedding.unit import similarity_of, squared_distances, unit
+
+Progress = Callable[[int, int], None]
+"""Called with the numbers of images done and of all images."""
+
+_BATCH = 64
+_CURVE_POINTS = 200
+
+
+@dataclass(frozen=True)
+class PairBenchmark:
+    """A set of pairs under the pair protocol."""
+
+    name: str
+    pairs: PairSet
+
+    @classmethod
+    def load(cls, path: Path, images: Path | None = None) -> "PairBenchmark":
+        """Read a `.bin`, an LFW `pairs.txt` or a JSON/TSV list; named for the file.
+
+        `images` is the folder of the images where `path` holds names only. Raises DataError.
+        """
+        return cls(path.stem, load_pairs(path, images))
+
+    def run(
+        self,
+        embedder: Embedder,
+        progress: Progress | None = None,
+        *,
+        flip: bool = True,
+        replicates: int = 1000,
+        seed: int = 0,
+        model: str = "model",
+    ) -> PairResult:
+        """Embed the images, score the pairs and measure.
+
+        Args:
+            embedder: the network.
+            progress: told after each batch how many images are done, of how many.
+            flip: sum the embeddings of image and mirror, as the protocol says.
+            replicates: bootstrap replicates for the confidence intervals; 0 for none.
+            seed: of the replicates.
+            model: what to call the network in the result.
+
+        Raises DataError for an image that cannot be read, WeightsError for embeddings that are
+        zero or not finite.
+        """
+        began = time.perf_counter()
+        distances = self.distances(embedder, progress, flip=flip)
+        seconds = time.perf_counter() - began
+        pairs = self.pairs
+        metrics = PairMetrics(distances, pairs.same, pairs.folds)
+        impostors = int(np.count_nonzero(~pairs.same))
+        people = people_by_folder(pairs.names, pairs.left, pairs.right, pairs.same)
+        used = np.unique(np.concatenate([pairs.left, pairs.right]))
+        fars = tuple(far for far in FARS if far * impostors >= 1)
+        spread: dict[str, npt.NDArray[np.float64]] = {}
+        if replicates:
+            generator = np.random.default_rng(seed)
+            if people is None:
+                weights = pair_weights(len(distances), replicates, generator)
+            else:
+                weights = person_weights(
+                    people[pairs.left], people[pairs.right], replicates, generator
+                )
+            spread = metrics.replicates(weights, fars)
+        figures = metrics.figures()
+        points, silences = _operating_points(figures.roc, fars, impostors, spread)
+        card = embedder.card
+        return PairResult(
+            benchmark=self.name,
+            model=MeasuredModel(
+                name=model,
+                architecture="foreign" if card is None else card.architecture,
+                embedding_size=embedder.embedding_size,
+                parameters=None if card is None else card.parameters,
+                fingerprint=embedder.fingerprint,
+                preprocessing=embedder.preprocessing,
+            ),
+            flip=flip,
+            pairs=len(distances),
+            genuine_pairs=len(distances) - impostors,
+            impostor_pairs=impostors,
+            images=len(used),
+            people=None if people is None else len(np.unique(people[used])),
+            accuracy=_estimate(figures.accuracy.mean, spread.get("accuracy")),
+            accuracy_std=figures.accuracy.std,
+            fold_far=FOLD_FAR,
+            fold_tar=_estimate(figures.tar.mean, spread.get("fold_tar")),
+            fold_tar_std=figures.tar.std,
+            fold_tar_far=figures.tar.mean_far,
+            auc=_estimate(figures.roc.area(), spread.get("auc")),
+            eer=_estimate(figures.roc.equal_error_rate(), spread.get("eer")),
+            operating_points=points,
+            not_measured=silences,
+            intervals=Intervals(
+                drawn="pairs" if people is None else "people",
+                level=LEVEL,
+                replicates=replicates,
+                seed=seed,
+            )
+            if replicates
+            else None,
+            folds=_fold_results(figures),
+            roc=_thin(figures.roc, impostors),
+            embedding_seconds=seconds,
+            scores=tuple(similarity_of(distances).tolist()),
+        )
+
+    def distances(
+        self, embedder: Embedder, progress: Progress | None = None, *, flip: bool = True
+    ) -> npt.NDArray[np.float64]:
+        """Squared distances of the pairs' unit embeddings, float64 (P,), 0 to 4."""
+        pairs = self.pairs
+        used, rows = np.unique(np.concatenate([pairs.left, pairs.right]), return_inverse=True)
+        embeddings = np.empty((len(used), embedder.embedding_size), np.float32)
+        for start in range(0, len(used), _BATCH):
+            faces = [self._face(int(image)) for image in used[start : start + _BATCH]]
+            embeddings[start : start + len(faces)] = embed_faces(embedder, faces, flip=flip)
+            if progress is not None:
+                progress(start + len(faces), len(used))
+        directions = unit(embeddings, [pairs.names[image] for image in used])
+        left, right = rows[: len(pairs.left)], rows[len(pairs.left) :]
+        return squared_distances(directions[left], directions[right])
+
+    def _face(self, image: int) -> npt.NDArray[np.uint8]:
+        content = self.pairs.images[image]
+        if isinstance(content, bytes):
+            return decode_rgb(content, self.pairs.names[image])
+        return content
+
+
+def _operating_points(
+    roc: Roc,
+    fars: tuple[float, ...],
+    impostors: int,
+    spread: dict[str, npt.NDArray[np.float64]],
+) -> tuple[tuple[OperatingPoint, ...], tuple[str, ...]]:
+    """The thresholds for `fars`, and a sentence on each of FARS that cannot be had.
+
+    A FAR is measured if it allows at least one impostor pair to pass; below that its threshold
+    would rest on no accepted pair at all.
+    """
+    points, silences = [], []
+    for far in FARS:
+        if far not in fars:
+            silences.append(
+                f"TAR at FAR {far:g} needs at least {round(1 / far):,} pairs of two people; "
+                f"this set has {impostors:,}."
+            )
+            continue
+        index = roc.index_at(far)
+        similarity = roc.threshold_at(index)
+        if similarity is None:
+            silences.append(
+                f"TAR at FAR {far:g} has no threshold: more pairs of two people have "
+                "similarity 1 than it allows."
+            )
+            continue
+        points.append(
+            OperatingPoint(
+                far=far,
+                measured_far=float(roc.far[index]),
+                tar=_estimate(float(roc.tar[index]), spread.get(f"tar@{far:g}")),
+                similarity=similarity,
+            )
+        )
+    return tuple(points), tuple(silences)
+
+
+def _estimate(value: float, replicates: npt.NDArray[np.float64] | None) -> Estimate:
+    ends = None if replicates is None else interval(replicates)
+    if ends is None:
+        return Estimate(value=value)
+    return Estimate(value=value, low=ends[0], high=ends[1])
+
+
+def _fold_results(figures: PairFigures) -> tuple[FoldResult, ...]:
+    accuracy, tar = figures.accuracy, figures.tar
+    columns = (accuracy.accuracies, accuracy.thresholds, tar.tars, tar.fars, tar.thresholds)
+    return tuple(
+        FoldResult(
+            accuracy=a,
+            accuracy_threshold=a_threshold,
+            tar=None if np.isnan(t) else t,
+            far=None if np.isnan(f) else f,
+            tar_threshold=t_threshold,
+        )
+        for a, a_threshold, t, f, t_threshold in zip(
+            *(column.tolist() for column in columns), strict=True
+        )
+    )
+
+
+def _thin(roc: Roc, impostors: int) -> tuple[RocPoint, ...]:
+    """The best TAR at FARs evenly spaced in their logarithm, from none accepted to all."""
+    wanted = np.concatenate([[0.0], np.geomspace(1 / impostors, 1.0, _CURVE_POINTS)])
+    wanted[-1] = 1.0
+    indices = np.unique([roc.index_at(far) for far in wanted])
+    return tuple(
+        RocPoint(far=far, tar=tar)
+        for far, tar in zip(roc.far[indices].tolist(), roc.tar[indices].tolist(), strict=True)
+    )

@@ -1,0 +1,85 @@
+"""`pocketface verify`: whether two aligned faces are of one person."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pocketface.cli.foreign import (
+    ArchitectureOption,
+    MeanOption,
+    OrderOption,
+    SizeOption,
+    StdOption,
+    ThreadsOption,
+)
+
+SAME, DIFFERENT, UNDECIDED = 0, 1, 3
+"""Exit codes; 2 is an error, as in every command."""
+
+
+def verify(
+    first: Annotated[Path, typer.Argument(metavar="A", help="An aligned face.")],
+    second: Annotated[Path, typer.Argument(metavar="B", help="Another one.")],
+    weights: Annotated[
+        Path, typer.Option("--weights", "-w", help="A .onnx, .safetensors, .pt or .pth file.")
+    ],
+    far: Annotated[
+        float, typer.Option("--far", help="False accept rate of the threshold to use.")
+    ] = 1e-3,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
+    threads: ThreadsOption = None,
+    size: SizeOption = None,
+    order: OrderOption = None,
+    mean: MeanOption = None,
+    std: StdOption = None,
+    architecture: ArchitectureOption = None,
+) -> None:
+    """Compare two aligned faces at a threshold that `pocketface evaluate` measured.
+
+    Exit code 0: same person; 1: different people; 3: no threshold is known; 2: an error.
+    """
+    import json
+
+    from pocketface.benchmarks.thresholds import choose_threshold
+    from pocketface.cli.foreign import load_weights
+    from pocketface.embedding.compare import compare_files
+
+    embedder = load_weights(
+        weights,
+        size=size,
+        order=order,
+        mean=mean,
+        std=std,
+        architecture=architecture,
+        threads=threads,
+    )
+    threshold = None if embedder.card is None else choose_threshold(embedder.card, far)
+    # A threshold decides about embeddings made as those that it was measured on.
+    flip = True if threshold is None else threshold.flip
+    similarity = compare_files(embedder, first, second, flip=flip)
+    same = None if threshold is None else similarity >= threshold.similarity
+    if as_json:
+        answer = {
+            "same": same,
+            "similarity": similarity,
+            "flip": flip,
+            "threshold": None if threshold is None else threshold.model_dump(mode="json"),
+        }
+        typer.echo(json.dumps(answer))
+    elif threshold is None:
+        typer.echo(
+            f"similarity {similarity:.4f}; no threshold is known for {weights.name}.\n"
+            f"Measure one with: pocketface evaluate {weights} PAIRS --write-card"
+        )
+    else:
+        typer.echo(
+            f"{'same person' if same else 'different people'}: similarity {similarity:.4f}, "
+            f"threshold {threshold.similarity:.4f}\n"
+            f"The threshold accepts {threshold.measured_far:.3%} of two people's pairs and "
+            f"{threshold.tar:.2%} of one person's (aimed at FAR {threshold.far:g}, measured on "
+            f"{threshold.benchmark} with {threshold.impostor_pairs:,} pairs of two people)."
+        )
+    code = UNDECIDED if same is None else SAME if same else DIFFERENT
+    if code:
+        raise typer.Exit(code)
