@@ -116,7 +116,7 @@ def test_absurd_sizes_are_refused_before_memory_is_taken(encode):
     data[at : at + 4] = struct.pack(">HH", 65000, 65000)
     with pytest.raises(DataError, match="65000x65000"):
         decode_rgb(bytes(data), "x")
-    with pytest.raises(DataError, match="x: .*(1600000000|40000x40000)"):
+    with pytest.raises(DataError, match=r"x: .*(1600000000|40000x40000)"):
         decode_rgb(b"P5 40000 40000 255\n", "x")
 
 

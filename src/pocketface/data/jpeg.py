@@ -98,3 +98,10 @@ def _broken(name: str, data: bytes, error: Exception) -> DataError:
         f"{name}: cannot decode the image ({len(data):,} bytes): {reason}. "
         "Copy it again from its source, or remove it."
     )
+
+
+def encode_png(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """`uint8 (H, W, 3)` RGB as a PNG, which loses nothing."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
