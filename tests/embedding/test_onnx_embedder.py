@@ -61,13 +61,13 @@ def test_other_sizes_are_resized(tmp_path, tiny_onnx):
 )
 def test_wrong_images_are_refused(tmp_path, tiny_onnx, images):
     embedder = OnnxEmbedder(tiny_onnx(tmp_path / "m.onnx"), SMALL)
-    with pytest.raises(DataError, match="faces must be|square"):
+    with pytest.raises(DataError, match=r"faces must be|square"):
         embedder.embed(images)
 
 
 def test_nan_is_refused_with_the_image(tmp_path, tiny_onnx):
     embedder = OnnxEmbedder(tiny_onnx(tmp_path / "m.onnx", kind="nan", bias=-1e3), SMALL)
-    with pytest.raises(WeightsError, match="not finite .* for 2 of 2 images, first for image 0"):
+    with pytest.raises(WeightsError, match=r"not finite .* for 2 of 2 images, first for image 0"):
         embedder.embed(faces(2))
 
 

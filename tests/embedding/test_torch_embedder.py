@@ -61,7 +61,7 @@ def test_the_fingerprint_follows_the_weights(backbone):
 
 
 def test_another_image_size_is_refused(backbone):
-    with pytest.raises(WeightsError, match="built for images of 32 pixels.*says 112"):
+    with pytest.raises(WeightsError, match=r"built for images of 32 pixels.*says 112"):
         TorchEmbedder(backbone, Preprocessing())
 
 

@@ -10,7 +10,6 @@ from PIL import Image
 
 from pocketface.benchmarks.folds import fold_numbers
 from pocketface.benchmarks.pair_result import PairResult
-from pocketface.data.jpeg import decode_rgb
 from pocketface.data.pairs import PairSet
 
 _THUMBNAIL = 112
@@ -58,9 +57,7 @@ def hardest_pairs(
 
 def thumbnail(pairs: PairSet, image: int) -> str:
     """Image number `image` as the data address of a small JPEG."""
-    content = pairs.images[image]
-    pixels = decode_rgb(content, pairs.names[image]) if isinstance(content, bytes) else content
-    picture = Image.fromarray(pixels)
+    picture = Image.fromarray(pairs.pixels(image))
     picture.thumbnail((_THUMBNAIL, _THUMBNAIL))
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=88)

@@ -26,7 +26,6 @@ from pocketface.benchmarks.pair_result import (
 )
 from pocketface.benchmarks.people import people_by_folder
 from pocketface.benchmarks.roc import Roc
-from pocketface.data.jpeg import decode_rgb
 from pocketface.data.pairs import PairSet, load_pairs
 from pocketface.embedding.embedder import Embedder
 from pocketface.embedding.flip import embed_faces
@@ -147,19 +146,13 @@ class PairBenchmark:
         used, rows = np.unique(np.concatenate([pairs.left, pairs.right]), return_inverse=True)
         embeddings = np.empty((len(used), embedder.embedding_size), np.float32)
         for start in range(0, len(used), _BATCH):
-            faces = [self._face(int(image)) for image in used[start : start + _BATCH]]
+            faces = [pairs.pixels(int(image)) for image in used[start : start + _BATCH]]
             embeddings[start : start + len(faces)] = embed_faces(embedder, faces, flip=flip)
             if progress is not None:
                 progress(start + len(faces), len(used))
         directions = unit(embeddings, [pairs.names[image] for image in used])
         left, right = rows[: len(pairs.left)], rows[len(pairs.left) :]
         return squared_distances(directions[left], directions[right])
-
-    def _face(self, image: int) -> npt.NDArray[np.uint8]:
-        content = self.pairs.images[image]
-        if isinstance(content, bytes):
-            return decode_rgb(content, self.pairs.names[image])
-        return content
 
 
 def _operating_points(

@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from pocketface.cli import models
+from pocketface.cli import embed, evaluate, models, verify
 from pocketface.errors import PocketFaceError
 
 app = typer.Typer(
@@ -17,6 +17,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("models")(models.models)
+app.command("evaluate")(evaluate.evaluate)
+app.command("embed")(embed.embed)
+app.command("verify")(verify.verify)
 
 
 def main() -> None:
