@@ -29,3 +29,11 @@ class MissingExtraError(PocketFaceError):
             f"{need} needs the extra '{extra}', which is not installed. "
             f"Install it with: pip install 'pocketface[{extra}]'"
         )
+
+
+class TrainingError(PocketFaceError):
+    """A run cannot go on; what it had saved is intact."""
+
+
+class StoppedError(PocketFaceError):
+    """A run was asked to stop and has saved itself."""

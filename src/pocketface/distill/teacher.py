@@ -7,6 +7,7 @@ Shapes: N images of H x W pixels, D numbers of an embedding.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,13 +20,14 @@ from pocketface.preprocessing import Preprocessing
 
 @dataclass(frozen=True)
 class FaceBatch:
-    """A batch as the training loop sees it, on the device where the networks run.
+    """A batch as the training loop sees it.
 
     Attributes:
-        images: uint8 (N, H, W, 3) RGB, already mirrored where `mirrored` says so.
+        images: uint8 (N, H, W, 3) RGB, augmented, and mirrored where `mirrored` says so; on the
+            device where the networks run, as are the labels.
         labels: int64 (N,).
-        indices: int64 (N,), positions in the training set.
-        mirrored: bool (N,).
+        indices: int64 (N,), positions in the training set; on the CPU.
+        mirrored: bool (N,); on the CPU.
     """
 
     images: Tensor
@@ -34,8 +36,7 @@ class FaceBatch:
     mirrored: Tensor
 
 
-@dataclass(frozen=True)
-class Outputs:
+class Outputs(NamedTuple):
     """What a network gives: embeddings (N, D) and, where asked for, the maps of four stages."""
 
     embeddings: Tensor
@@ -112,6 +113,6 @@ def milestone_of(epoch: int, epochs: int, steps: int) -> int:
     """
     if not 0 <= epoch < epochs or steps < 1:
         raise ValueError(
-            f"need 0 <= epoch < epochs and steps >= 1. Got epoch {epoch} of {epochs}, {steps} steps."
+            f"need 0 <= epoch < epochs, steps >= 1. Got epoch {epoch} of {epochs}, {steps} steps."
         )
     return -(-(epoch + 1) * steps // epochs) - 1

@@ -1,0 +1,197 @@
+"""`pocketface train` and `pocketface distill`: a recipe becomes a run."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Recipe = Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped recipe.")]
+Data = Annotated[
+    list[Path] | None,
+    typer.Option("--data", help="Training images: a folder per person, or .rec. Repeatable."),
+]
+Out = Annotated[Path | None, typer.Option("--out", help="The run's folder. [runs/<recipe>]")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]
+Checkpoint = Annotated[
+    Path | None, typer.Option("--checkpoint", help="Go on from this one, not from last.ckpt.")
+]
+Init = Annotated[
+    Path | None, typer.Option("--init", help="Weights to start from: fine-tune on your people.")
+]
+Validate = Annotated[
+    list[Path] | None,
+    typer.Option("--validate", help="Pair set (.bin or list) to measure on. Repeatable."),
+]
+Images = Annotated[
+    Path | None, typer.Option("--images", help="Folder of the images that pair lists name.")
+]
+Epochs = Annotated[int | None, typer.Option("--epochs", min=1)]
+Seed = Annotated[int | None, typer.Option("--seed", min=0)]
+Change = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Any key of the recipe: --set optimiser.learning_rate=0.05"),
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, mps")]
+Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads of torch.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print the result only.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def train(
+    recipe: Recipe,
+    data: Data = None,
+    out: Out = None,
+    resume: Resume = False,
+    checkpoint: Checkpoint = None,
+    init: Init = None,
+    validate: Validate = None,
+    images: Images = None,
+    epochs: Epochs = None,
+    seed: Seed = None,
+    change: Change = None,
+    device: Device = "auto",
+    threads: Threads = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Train a network on faces: a teacher, or a student alone.
+
+    With --init it starts from given weights. Ctrl-C saves the run; --resume goes on.
+    """
+    changes = _changes(data, init, validate, images, epochs, seed, change)
+    _run(recipe, changes, out, resume, checkpoint, device, threads, quiet, json)
+
+
+def distill(
+    recipe: Recipe,
+    teacher: Annotated[
+        Path | None, typer.Option("--teacher", help="Weights, or a training run's folder.")
+    ] = None,
+    multi_step: Annotated[
+        bool,
+        typer.Option("--multi-step", help="Follow the teacher as it matured (run's milestones)."),
+    ] = False,
+    weight: Annotated[
+        float | None, typer.Option("--weight", min=0, help="Of the distillation loss. [100]")
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option("--cache", help="Folder for teacher embeddings: computed once, then reused."),
+    ] = None,
+    data: Data = None,
+    out: Out = None,
+    resume: Resume = False,
+    checkpoint: Checkpoint = None,
+    init: Init = None,
+    validate: Validate = None,
+    images: Images = None,
+    epochs: Epochs = None,
+    seed: Seed = None,
+    change: Change = None,
+    device: Device = "auto",
+    threads: Threads = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Train a student under a teacher's guidance (PocketNet's embedding distillation).
+
+    The teacher is a weights file (its final state teaches) or, with --multi-step, the folder of
+    a run that kept its milestones. --set distill.preprocessing.KEY=VALUE describes a teacher
+    without a card.
+    """
+    from pocketface.errors import RecipeError
+
+    changes = _changes(data, init, validate, images, epochs, seed, change)
+    given: dict[str, Any] = {"teacher": teacher, "weight": weight, "cache": cache}
+    changes |= {
+        f"distill.{key}": str(value) if isinstance(value, Path) else value
+        for key, value in given.items()
+        if value is not None
+    }
+    if multi_step:
+        changes["distill.multi_step"] = True
+    if teacher is None and not any(key.startswith("distill.teacher") for key in changes):
+        from pocketface.train.recipe import load_recipe
+
+        if load_recipe(recipe, changes).distill is None:
+            raise RecipeError(
+                "no teacher: give --teacher WEIGHTS or --teacher RUN_FOLDER --multi-step, "
+                "or a recipe with a section 'distill'. Without a teacher: pocketface train."
+            )
+    _run(recipe, changes, out, resume, checkpoint, device, threads, quiet, json)
+
+
+def _changes(
+    data: list[Path] | None,
+    init: Path | None,
+    validate: list[Path] | None,
+    images: Path | None,
+    epochs: int | None,
+    seed: int | None,
+    change: list[str] | None,
+) -> dict[str, Any]:
+    import yaml
+
+    from pocketface.errors import RecipeError
+
+    given: dict[str, Any] = {
+        "data.train": [str(path) for path in data] if data else None,
+        "model.init": str(init) if init else None,
+        "validation.pairs": [str(path) for path in validate] if validate else None,
+        "validation.images": str(images) if images else None,
+        "epochs": epochs,
+        "seed": seed,
+    }
+    changes = {key: value for key, value in given.items() if value is not None}
+    for text in change or []:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise RecipeError(f"--set takes KEY=VALUE, such as epochs=10. Got '{text}'.")
+        changes[key] = yaml.safe_load(value)
+    return changes
+
+
+def _run(
+    name: str,
+    changes: dict[str, Any],
+    out: Path | None,
+    resume: bool,
+    checkpoint: Path | None,
+    device: str,
+    threads: int | None,
+    quiet: bool,
+    json: bool,
+) -> None:
+    from pocketface.train import carry_out, load_recipe
+
+    recipe = load_recipe(name, changes)
+    run = out or Path("runs") / Path(name).stem
+    result = carry_out(
+        recipe,
+        run,
+        resume=resume or checkpoint is not None,
+        checkpoint=checkpoint,
+        device=device,
+        threads=threads,
+        quiet=quiet or json,
+    )
+    if result is None:
+        return
+    if json:
+        import json as writer
+
+        typer.echo(
+            writer.dumps(
+                {
+                    "run": str(run),
+                    "weights": str(run / "last.safetensors"),
+                    "steps": result.position.step,
+                    "images": result.position.images,
+                    "seconds": result.position.seconds,
+                    "validation": result.validation,
+                }
+            )
+        )
+        return
+    typer.echo(f"wrote {run}/last.safetensors, its card, metrics.jsonl, figures/training.png")
+    typer.echo(f"next: pocketface evaluate {run}/last.safetensors PAIRS")

@@ -1,0 +1,92 @@
+"""What a recipe says of distillation, and which files a teacher is made of."""
+
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from pocketface.distill.embedding import EmbeddingDistillation
+from pocketface.distill.losses import DistillationLoss
+from pocketface.errors import RecipeError
+from pocketface.preprocessing import Preprocessing
+
+
+class DistillConfig(BaseModel):
+    """Distillation in a recipe; the defaults are PocketNet's (embedding MSE, weight 100).
+
+    `teacher` is a weights file, or the folder of a run that kept its milestones. With
+    `multi_step` the student follows those milestones; without it a run's last weights teach.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    teacher: Path
+    multi_step: bool = False
+    loss: Literal["embedding"] = "embedding"
+    weight: float = Field(default=100.0, ge=0)
+    cache: Path | None = Field(
+        default=None, description="folder for cached teacher embeddings; none: the teacher is live"
+    )
+    preprocessing: Preprocessing | None = Field(
+        default=None, description="of a teacher without a card"
+    )
+
+
+def create_loss(config: DistillConfig) -> DistillationLoss:
+    """Build the loss that `config` names."""
+    return EmbeddingDistillation(config.weight)
+
+
+def teacher_files(config: DistillConfig) -> list[Path]:
+    """The weights files that will teach, in order; more than one only with `multi_step`.
+
+    Raises:
+        RecipeError: if a file is missing; the message names the first ones. This is called
+            before a run starts, so that no run dies of it half-way.
+    """
+    teacher = config.teacher
+    if not teacher.exists():
+        raise RecipeError(
+            f"the teacher {teacher} does not exist. "
+            "Give a weights file (.safetensors, .onnx) or the folder of a training run."
+        )
+    if teacher.is_file():
+        if config.multi_step:
+            raise RecipeError(
+                f"multi-step distillation needs the folder of a teacher's run with its milestones. "
+                f"Got the file {teacher}."
+            )
+        return [teacher]
+    if not config.multi_step:
+        return [_existing(teacher / "last.safetensors", teacher)]
+    listing = teacher / "milestones"
+    kept = sorted(listing.glob("epoch_*.safetensors"))
+    if not kept:
+        raise RecipeError(
+            f"{teacher} holds no milestones (milestones/epoch_0001.safetensors, ...). "
+            "Train the teacher with `milestones: true` in its recipe."
+        )
+    last = max(int(kept[-1].stem.removeprefix("epoch_")), _planned_epochs(teacher))
+    return [
+        _existing(listing / f"epoch_{number:04d}.safetensors", teacher)
+        for number in range(1, last + 1)
+    ]
+
+
+def _planned_epochs(run: Path) -> int:
+    """How many epochs the run was to have; 0 if it does not say."""
+    recipe = run / "recipe.yaml"
+    if not recipe.is_file():
+        return 0
+    content = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+    return int(content.get("epochs", 0)) if isinstance(content, dict) else 0
+
+
+def _existing(path: Path, run: Path) -> Path:
+    if not path.is_file():
+        raise RecipeError(
+            f"the teacher's run {run} lacks {path.relative_to(run)}. "
+            "Finish or repeat that run (`--resume`), or name another teacher."
+        )
+    return path

@@ -1,0 +1,191 @@
+"""Batches of faces, in an order that depends on the seed and the epoch alone.
+
+The order of an epoch is one permutation of the whole set, cut into global batches; a process
+takes its share of each. So a run gives the same batches however many processes share it, and a
+resumed run goes on in the middle of an epoch as if it had never stopped.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from pocketface.data import Faces
+from pocketface.data.jpeg import decode_rgb
+from pocketface.embedding.resize import resize_faces
+from pocketface.errors import DataError, RecipeError
+from pocketface.train.augment import AugmentConfig, AugmentPlan, draw_plan
+
+Indices = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class LoadedBatch:
+    """One process's share of a batch, on the CPU, not yet augmented.
+
+    Attributes:
+        images: uint8 (n, S, S, 3) RGB.
+        labels: int64 (n,).
+        indices: int64 (n,), positions in the training set.
+        plan: how each image is to be augmented.
+    """
+
+    images: Tensor
+    labels: Tensor
+    indices: Tensor
+    plan: AugmentPlan
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which part of every global batch this process takes: the `rank`-th of `world`."""
+
+    rank: int = 0
+    world: int = 1
+
+
+class FaceImages(Dataset[tuple[npt.NDArray[np.uint8] | None, str]]):
+    """Decoded faces of one size; an image that cannot be decoded is None, with the reason."""
+
+    def __init__(self, faces: Faces, image_size: int) -> None:
+        self.faces = faces
+        self.image_size = image_size
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    def __getitem__(self, index: int) -> tuple[npt.NDArray[np.uint8] | None, str]:
+        """The image (S, S, 3), and why it is missing if it is."""
+        try:
+            pixels = decode_rgb(self.faces.encoded(index), self.faces.name(index))
+        except DataError as error:
+            return None, str(error)
+        return resize_faces(pixels[None], self.image_size)[0], ""
+
+
+class FaceLoader:
+    """Gives the batches of any epoch, from any step on.
+
+    An image that cannot be decoded is left out of its batch, and its name and the reason are
+    kept in `unreadable`.
+
+    Args:
+        faces: the training set.
+        image_size: S, in pixels.
+        batch_size: images per process and step.
+        seed: of order and augmentation.
+        augment: what is drawn for each image.
+        share: this process's part.
+        workers: decoding processes; 0 decodes in this one.
+        in_memory: decode everything once, now, and keep it.
+        pin_memory: whether batches go to a GPU.
+
+    Raises:
+        RecipeError: if the set holds fewer images than one global batch.
+    """
+
+    def __init__(
+        self,
+        faces: Faces,
+        *,
+        image_size: int,
+        batch_size: int,
+        seed: int,
+        augment: AugmentConfig,
+        share: Share = Share(),
+        workers: int = 0,
+        in_memory: bool = False,
+        pin_memory: bool = False,
+    ) -> None:
+        self.images = FaceImages(faces, image_size)
+        self.labels = np.asarray(faces.labels, np.int64)
+        self.batch_size = batch_size
+        self.global_batch = batch_size * share.world
+        self.seed = seed
+        self.augment = augment
+        self.share = share
+        self.workers = workers
+        self.pin_memory = pin_memory
+        self.usable = np.arange(len(faces))
+        self.memory: npt.NDArray[np.uint8] | None = None
+        self.unreadable: set[str] = set()
+        if in_memory:
+            self._decode_all()
+        if len(self.usable) < self.global_batch:
+            raise RecipeError(
+                f"the training set has {len(self.usable)} images, fewer than one batch of "
+                f"{self.global_batch}. Lower batch_size or add images."
+            )
+
+    @property
+    def steps(self) -> int:
+        """Steps per epoch; the images that do not fill a last batch wait for another epoch."""
+        return len(self.usable) // self.global_batch
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[LoadedBatch]:
+        """The batches of `epoch` (0-based) from step `start` on."""
+        order = np.random.default_rng((self.seed, epoch)).permutation(self.usable)
+        first = self.share.rank * self.batch_size
+        rows = slice(first, first + self.batch_size)
+        shares, plans = [], []
+        for step in range(start, self.steps):
+            whole = order[step * self.global_batch : (step + 1) * self.global_batch]
+            rng = np.random.default_rng((self.seed, epoch, step))
+            shares.append(whole[rows])
+            plans.append(draw_plan(self.augment, rng, self.global_batch).part(rows))
+        read = self._from_memory(shares) if self.memory is not None else self._from_workers(shares)
+        for indices, plan, (images, faults) in zip(shares, plans, read, strict=True):
+            readable = np.flatnonzero([fault == "" for fault in faults])
+            if len(readable) < len(indices):
+                self.unreadable.update(fault for fault in faults if fault)
+                indices, plan = indices[readable], plan.part(readable)
+            labels = torch.from_numpy(self.labels[indices])
+            yield LoadedBatch(images, labels, torch.from_numpy(indices), plan)
+
+    def _from_memory(self, shares: Sequence[Indices]) -> Iterator[tuple[Tensor, list[str]]]:
+        assert self.memory is not None
+        for indices in shares:
+            yield torch.from_numpy(self.memory[indices]), [""] * len(indices)
+
+    def _from_workers(self, shares: Sequence[Indices]) -> Iterator[tuple[Tensor, list[str]]]:
+        yield from DataLoader(
+            self.images,
+            batch_sampler=[indices.tolist() for indices in shares],
+            num_workers=self.workers,
+            collate_fn=_collate,
+            pin_memory=self.pin_memory,
+            # Forked workers inherit the threads' locks of libraries such as onnxruntime.
+            multiprocessing_context="spawn" if self.workers else None,
+        )
+
+    def _decode_all(self) -> None:
+        size = self.images.image_size
+        memory = np.zeros((len(self.images), size, size, 3), np.uint8)
+        readable = np.ones(len(self.images), np.bool_)
+        # The decoder releases the interpreter's lock, so threads share the work.
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for index, (pixels, fault) in enumerate(
+                pool.map(self.images.__getitem__, range(len(self.images)))
+            ):
+                if pixels is None:
+                    readable[index] = False
+                    self.unreadable.add(fault)
+                else:
+                    memory[index] = pixels
+        self.memory = memory
+        self.usable = np.flatnonzero(readable)
+
+
+def _collate(
+    items: Sequence[tuple[npt.NDArray[np.uint8] | None, str]],
+) -> tuple[Tensor, list[str]]:
+    readable = [pixels for pixels, _ in items if pixels is not None]
+    if not readable:
+        raise DataError(f"no image of a whole batch can be read; the first: {items[0][1]}")
+    return torch.from_numpy(np.stack(readable)), [fault for _, fault in items]

@@ -1,0 +1,118 @@
+"""What a run says while it works: JSON lines, TensorBoard, and the screen."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from torch.utils.tensorboard import SummaryWriter
+
+from pocketface import atomic
+
+METRICS = "metrics.jsonl"
+
+
+class RunLog:
+    """Rows of numbers by name, to `metrics.jsonl` and to TensorBoard, one writer per run.
+
+    On resuming, rows beyond `step` are cut off: they belong to work that was lost.
+    """
+
+    def __init__(self, run: Path, step: int) -> None:
+        self.path = run / METRICS
+        _cut(self.path, step)
+        self._file = self.path.open("a", encoding="utf-8")
+        self._board = SummaryWriter(str(run), purge_step=step + 1)
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        """Write one row."""
+        self._file.write(json.dumps({"step": step, **values}) + "\n")
+        self._file.flush()
+        for name, value in values.items():
+            self._board.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Write everything out."""
+        self._file.close()
+        self._board.close()
+
+
+def read_metrics(run: Path) -> list[dict[str, Any]]:
+    """The rows of a run's `metrics.jsonl`; an unfinished last line is left out."""
+    rows = []
+    for line in (run / METRICS).read_text(encoding="utf-8").splitlines():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows
+
+
+def _cut(path: Path, step: int) -> None:
+    if not path.exists():
+        return
+    rows = [row for row in read_metrics(path.parent) if row["step"] <= step]
+    atomic.write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+class Screen:
+    """Progress with rate and time left: a bar on a terminal, else a line every half minute."""
+
+    def __init__(self, title: str, total: int, done: int, unit: str, quiet: bool = False) -> None:
+        self.console = Console(stderr=True)
+        self.unit = unit
+        self.total = total
+        self.done = self.first = done
+        self.began = self.said = time.monotonic()
+        self.title = title
+        self.quiet = quiet
+        self.bar: Progress | None = None
+        if self.console.is_terminal and not quiet:
+            self.bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[note]}"),
+                console=self.console,
+            )
+            self.task = self.bar.add_task(title, total=total, completed=done, rate="", note="")
+            self.bar.start()
+
+    @property
+    def rate(self) -> float:
+        """Units per second in this sitting."""
+        return (self.done - self.first) / max(time.monotonic() - self.began, 1e-9)
+
+    def advance(self, count: int, note: str = "") -> None:
+        """Say that `count` more are done."""
+        self.done += count
+        rate = f"{self.rate:.0f} {self.unit}/s"
+        if self.bar is not None:
+            self.bar.update(self.task, completed=self.done, rate=rate, note=note)
+        elif not self.quiet and time.monotonic() - self.said >= 30:
+            self.said = time.monotonic()
+            left = (self.total - self.done) / max(self.rate, 1e-9)
+            self.say(
+                f"{self.title}: {self.done:,} of {self.total:,} {self.unit}, {rate}, "
+                f"{left / 60:.1f} minutes left {note}"
+            )
+
+    def say(self, text: str) -> None:
+        """Print a line beside the bar."""
+        if not self.quiet:
+            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def close(self) -> None:
+        """Leave the screen in order."""
+        if self.bar is not None:
+            self.bar.stop()

@@ -1,0 +1,182 @@
+"""The recipe: everything that decides a run's outcome but the code and the machine.
+
+A recipe is a YAML file. Unknown keys are refused. The recipe in force, with every default and
+every change from the command line, is written to the run's folder.
+"""
+
+import difflib
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pocketface import atomic
+from pocketface.distill.config import DistillConfig
+from pocketface.errors import RecipeError
+from pocketface.heads.config import HeadConfig
+from pocketface.train.augment import AugmentConfig
+from pocketface.train.schedule import OptimiserConfig, ScheduleConfig, StepSchedule
+
+
+class ModelConfig(BaseModel):
+    """The backbone: its name in the registry and the options of `create_model`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    architecture: str
+    embedding_size: int | None = Field(default=None, gt=0, description="none: the model's own")
+    image_size: int | None = Field(default=None, ge=16, description="none: the model's own")
+    options: dict[str, Any] = Field(default_factory=dict)
+    init: Path | None = Field(default=None, description="weights to start from (fine-tuning)")
+
+
+class DataConfig(BaseModel):
+    """The training images: folders of people and RecordIO files; their people are joined.
+
+    `in_memory` decodes all images once (the number of images x size x size x 3 bytes); otherwise
+    `workers` processes decode them again in every epoch.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    train: tuple[Path, ...] = ()
+    in_memory: bool = False
+    workers: int = Field(default=4, ge=0)
+    licence: str = "unknown"
+
+
+class ValidationConfig(BaseModel):
+    """Pair sets to measure on while training; the best weights are kept by their mean accuracy."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    pairs: tuple[Path, ...] = ()
+    images: Path | None = Field(default=None, description="folder of images of pair lists")
+    every_epochs: int = Field(default=1, ge=1)
+
+
+class Recipe(BaseModel):
+    """A whole run. The defaults are PocketNet's; `batch_size` is per process."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: ModelConfig
+    data: DataConfig = DataConfig()
+    head: HeadConfig = HeadConfig()
+    optimiser: OptimiserConfig = OptimiserConfig()
+    schedule: ScheduleConfig = StepSchedule()
+    augment: AugmentConfig = AugmentConfig()
+    validation: ValidationConfig = ValidationConfig()
+    distill: DistillConfig | None = None
+    epochs: int = Field(default=26, ge=1)
+    batch_size: int = Field(default=128, ge=2)
+    seed: int = Field(default=0, ge=0)
+    precision: str = Field(default="32-true", description="as Lightning Fabric names it")
+    channels_last: bool = True
+    milestones: bool = Field(
+        default=False, description="keep the weights of every epoch, to teach in steps"
+    )
+    checkpoint_minutes: float = Field(default=10.0, gt=0)
+
+    @model_validator(mode="after")
+    def _warm_up_ends(self) -> "Recipe":
+        if self.schedule.warm_up_epochs >= self.epochs:
+            raise ValueError(
+                f"schedule.warm_up_epochs must be less than epochs ({self.epochs}). "
+                f"Got {self.schedule.warm_up_epochs} instead."
+            )
+        return self
+
+
+def shipped_recipes() -> list[str]:
+    """The names of the recipes that come with the package."""
+    folder = resources.files("pocketface") / "recipes"
+    return sorted(Path(entry.name).stem for entry in folder.iterdir() if "yaml" in entry.name)
+
+
+def load_recipe(name: str, changes: dict[str, Any] | None = None) -> Recipe:
+    """Read a recipe from a YAML file, or by the name of a shipped one, and apply `changes`.
+
+    Args:
+        name: a path, or a name from `shipped_recipes`.
+        changes: values by dotted key, such as {"optimiser.learning_rate": 0.05}.
+
+    Raises:
+        RecipeError: if there is no such recipe, or a key or value is not allowed.
+    """
+    path = Path(name)
+    if path.is_file():
+        text = path.read_text(encoding="utf-8")
+    elif name in shipped_recipes():
+        source = resources.files("pocketface") / "recipes" / f"{name}.yaml"
+        text = source.read_text(encoding="utf-8")
+    else:
+        near = difflib.get_close_matches(name, shipped_recipes(), 1)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        raise RecipeError(
+            f"no recipe '{name}': neither a file nor one of {', '.join(shipped_recipes())}.{hint}"
+        )
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{name} is not YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise RecipeError(f"{name} must hold keys and values. Got {type(content).__name__}.")
+    for key, value in (changes or {}).items():
+        _set(content, key, value)
+    return parse_recipe(content, name)
+
+
+def parse_recipe(content: dict[str, Any], name: str) -> Recipe:
+    """Check the content of a recipe; `name` stands in the errors."""
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        lines = [
+            f"  {'.'.join(str(part) for part in fault['loc'])}: {fault['msg']} "
+            f"(got {fault['input']!r})"
+            for fault in error.errors()
+        ]
+        raise RecipeError(f"{name} cannot be used as a recipe:\n" + "\n".join(lines)) from error
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """The recipe as YAML, every default included."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
+
+
+def save_recipe(recipe: Recipe, path: Path) -> None:
+    """Write the recipe as YAML, whole or not at all."""
+    atomic.write_text(path, dump_recipe(recipe))
+
+
+def differences(ours: Recipe, theirs: Recipe) -> list[str]:
+    """What differs between two recipes, one line per key."""
+    left, right = _flat(ours.model_dump(mode="json")), _flat(theirs.model_dump(mode="json"))
+    return [
+        f"{key}: {left.get(key)!r} here, {right.get(key)!r} there"
+        for key in sorted(left.keys() | right.keys())
+        if left.get(key) != right.get(key)
+    ]
+
+
+def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _set(content: dict[str, Any], key: str, value: Any) -> None:
+    *folders, last = key.split(".")
+    for folder in folders:
+        inner = content.setdefault(folder, {})
+        if not isinstance(inner, dict):
+            raise RecipeError(f"'{key}' cannot be set: '{folder}' is a value, not a section.")
+        content = inner
+    content[last] = value

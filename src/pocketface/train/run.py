@@ -1,0 +1,51 @@
+"""The folder of a run: what it holds, and whether it may be begun or continued."""
+
+from pathlib import Path
+
+from pocketface.errors import RecipeError
+from pocketface.train.checkpoint import LINK, Checkpoint, load_checkpoint
+from pocketface.train.recipe import Recipe, differences, parse_recipe, save_recipe
+
+RECIPE = "recipe.yaml"
+LAST = "last.safetensors"
+BEST = "best.safetensors"
+
+_OUTCOME_FREE = ("data.workers", "data.in_memory", "checkpoint_minutes")
+
+
+def milestone_path(run: Path, epoch: int) -> Path:
+    """The weights kept at the end of epoch `epoch` (counted from 1)."""
+    return run / "milestones" / f"epoch_{epoch:04d}.safetensors"
+
+
+def begin(run: Path, recipe: Recipe) -> None:
+    """Make the folder of a new run and write its recipe.
+
+    Raises:
+        RecipeError: if the folder holds a run already.
+    """
+    if (run / RECIPE).exists():
+        raise RecipeError(
+            f"{run} holds a run already. Continue it with --resume, or choose another --out."
+        )
+    run.mkdir(parents=True, exist_ok=True)
+    save_recipe(recipe, run / RECIPE)
+
+
+def resume(run: Path, recipe: Recipe, checkpoint: Path | None = None) -> Checkpoint:
+    """Read the checkpoint to go on from: `checkpoint`, or the run's newest.
+
+    Raises:
+        RecipeError: if the run was begun with another recipe; the message lists the differences.
+        WeightsError: if there is no checkpoint, or it is broken.
+    """
+    found = load_checkpoint(checkpoint or run / LINK)
+    theirs = parse_recipe(found.recipe, f"the recipe in {run}")
+    changed = [line for line in differences(recipe, theirs) if not line.startswith(_OUTCOME_FREE)]
+    if changed:
+        raise RecipeError(
+            f"{run} was begun with another recipe; it cannot go on with this one:\n  "
+            + "\n  ".join(changed)
+            + "\nGive the same options again, or begin a new run with another --out."
+        )
+    return found
