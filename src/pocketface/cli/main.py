@@ -6,8 +6,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from pocketface.cli import embed, evaluate, models, verify
-from pocketface.errors import PocketFaceError
+from pocketface.cli import data, embed, evaluate, models, train, verify
+from pocketface.errors import PocketFaceError, StoppedError
 
 app = typer.Typer(
     name="pocketface",
@@ -17,15 +17,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("models")(models.models)
+app.command("train")(train.train)
+app.command("distill")(train.distill)
 app.command("evaluate")(evaluate.evaluate)
 app.command("embed")(embed.embed)
 app.command("verify")(verify.verify)
+app.add_typer(data.app, name="data")
 
 
 def main() -> None:
     """Run the command line; a user's mistake prints one message and ends with exit code 2."""
     try:
         app()
+    except StoppedError as stopped:
+        Console(stderr=True).print(str(stopped), highlight=False, markup=False)
+        sys.exit(130)
     except PocketFaceError as error:
         Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
         sys.exit(2)
