@@ -31,7 +31,9 @@ def evaluate(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="Folder of the report [default: runs/WEIGHTS-on-BENCHMARK]."),
+        typer.Option(
+            "--out", help="Folder of the report.", show_default="runs/WEIGHTS-on-BENCHMARK"
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     flip: Annotated[

@@ -44,7 +44,8 @@ ArchitectureOption = Annotated[
     ),
 ]
 ThreadsOption = Annotated[
-    int | None, typer.Option("--threads", help="Threads to compute with [default: all cores].")
+    int | None,
+    typer.Option("--threads", help="Threads to compute with.", show_default="all cores"),
 ]
 
 
