@@ -1,5 +1,4 @@
 import io
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,17 +6,6 @@ import numpy as np
 import pytest
 import simplejpeg
 from PIL import Image
-
-REPO = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="session")
-def real_data() -> Path:
-    """The folder of real faces; a test that wants it skips where it is absent."""
-    root = Path(os.environ.get("POCKETFACE_DATA", REPO.parent / "shared" / "data"))
-    if not root.is_dir():
-        pytest.skip(f"no real data at {root} (set POCKETFACE_DATA)")
-    return root
 
 
 @pytest.fixture(scope="session")

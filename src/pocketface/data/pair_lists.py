@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 from pocketface.data.folder import IMAGE_ENDINGS
 from pocketface.errors import DataError
 
+LIST_ENDINGS = (".txt", ".json", ".tsv", ".csv")
+
 _ANSWERS = {"1": True, "true": True, "0": False, "false": False}
 
 
@@ -49,11 +51,9 @@ def read_pair_list(path: Path) -> PairList:
     false; images are paths below the folder of images; pairs lie in 10 folds (fewer if there are
     fewer pairs). Raises DataError with the line or item that cannot be read.
     """
-    readers = {".txt": _read_lfw, ".json": _read_json, ".tsv": _read_table, ".csv": _read_table}
-    reader = readers.get(path.suffix)
-    if reader is None:
+    if path.suffix not in LIST_ENDINGS:
         raise DataError(
-            f"{path}: the ending of a list of pairs must be one of {', '.join(readers)}, "
+            f"{path}: the ending of a list of pairs must be one of {', '.join(LIST_ENDINGS)}, "
             f"not '{path.suffix}'."
         )
     try:
@@ -62,7 +62,8 @@ def read_pair_list(path: Path) -> PairList:
         raise DataError(f"{path}: not UTF-8 text: {error}. Save it as UTF-8.") from error
     except OSError as error:
         raise DataError(f"{path}: cannot read the list: {error.strerror}.") from error
-    pairs = reader(path, text)
+    readers = {".txt": _read_lfw, ".json": _read_json, ".tsv": _read_table, ".csv": _read_table}
+    pairs = readers[path.suffix](path, text)
     if not pairs.entries:
         raise DataError(f"{path}: there is no pair in it. Give at least one.")
     return pairs
