@@ -10,6 +10,10 @@ Data = Annotated[
     list[Path] | None,
     typer.Option("--data", help="Training images: a folder per person, or .rec. Repeatable."),
 ]
+People = Annotated[
+    Path | None,
+    typer.Option("--people", help="Use these people of the folders only: JSON list, or lines."),
+]
 Out = Annotated[Path | None, typer.Option("--out", help="The run's folder. [runs/<recipe>]")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]
 Checkpoint = Annotated[
@@ -40,6 +44,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 def train(
     recipe: Recipe,
     data: Data = None,
+    people: People = None,
     out: Out = None,
     resume: Resume = False,
     checkpoint: Checkpoint = None,
@@ -58,7 +63,7 @@ def train(
 
     With --init it starts from given weights. Ctrl-C saves the run; --resume goes on.
     """
-    changes = _changes(data, init, validate, images, epochs, seed, change)
+    changes = _changes(data, people, init, validate, images, epochs, seed, change)
     _run(recipe, changes, out, resume, checkpoint, device, threads, quiet, json)
 
 
@@ -79,6 +84,7 @@ def distill(
         typer.Option("--cache", help="Folder for teacher embeddings: computed once, then reused."),
     ] = None,
     data: Data = None,
+    people: People = None,
     out: Out = None,
     resume: Resume = False,
     checkpoint: Checkpoint = None,
@@ -101,7 +107,7 @@ def distill(
     """
     from pocketface.errors import RecipeError
 
-    changes = _changes(data, init, validate, images, epochs, seed, change)
+    changes = _changes(data, people, init, validate, images, epochs, seed, change)
     given: dict[str, Any] = {"teacher": teacher, "weight": weight, "cache": cache}
     changes |= {
         f"distill.{key}": str(value) if isinstance(value, Path) else value
@@ -123,6 +129,7 @@ def distill(
 
 def _changes(
     data: list[Path] | None,
+    people: Path | None,
     init: Path | None,
     validate: list[Path] | None,
     images: Path | None,
@@ -136,6 +143,7 @@ def _changes(
 
     given: dict[str, Any] = {
         "data.train": [str(path) for path in data] if data else None,
+        "data.people": str(people) if people else None,
         "model.init": str(init) if init else None,
         "validation.pairs": [str(path) for path in validate] if validate else None,
         "validation.images": str(images) if images else None,

@@ -10,9 +10,8 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from pocketface.data import ConcatFaces, Faces, open_faces
 from pocketface.distill import FaceBatch, Teacher, create_loss
-from pocketface.errors import RecipeError, TrainingError
+from pocketface.errors import TrainingError
 from pocketface.heads import create_head
 from pocketface.models import create_model
 from pocketface.models.backbone import Backbone
@@ -28,6 +27,7 @@ from pocketface.train.log import RunLog, Screen
 from pocketface.train.objective import Objective
 from pocketface.train.recipe import Recipe
 from pocketface.train.schedule import learning_rate
+from pocketface.train.sources import open_sources
 from pocketface.train.stop import StopRequest
 from pocketface.train.teachers import create_teacher
 from pocketface.train.validation import Validator
@@ -63,7 +63,7 @@ class Trainer:
         self.run = run
         self.fabric = fabric
         self.quiet = quiet or not fabric.is_global_zero
-        self.faces = _open_all(recipe)
+        self.faces = open_sources(recipe.data)
         generator = torch.Generator().manual_seed(recipe.seed)
         backbone = create_model(
             recipe.model.architecture,
@@ -308,14 +308,6 @@ class Trainer:
             f"{self.recipe.epochs} epochs of {self.loader.steps} steps of "
             f"{self.loader.global_batch} images on {self.fabric.device}"
         )
-
-
-def _open_all(recipe: Recipe) -> Faces:
-    paths = recipe.data.train
-    if not paths:
-        raise RecipeError("the recipe names no training images. Give them with --data.")
-    sources = [open_faces(path) for path in paths]
-    return sources[0] if len(sources) == 1 else ConcatFaces(sources)
 
 
 def _sgd(recipe: Recipe, module: torch.nn.Module) -> torch.optim.SGD:

@@ -42,6 +42,10 @@ class DataConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     train: tuple[Path, ...] = ()
+    people: Path | None = Field(
+        default=None,
+        description="names of the people to use from folders: a JSON list, or lines of text",
+    )
     in_memory: bool = False
     workers: int = Field(default=4, ge=0)
     licence: str = "unknown"
