@@ -14,7 +14,7 @@ def draw_scores(seed, pairs=60, decimals=1):
     generator = np.random.default_rng(seed)
     same = generator.random(pairs) < 0.4
     same[:2] = [True, False]
-    scores = np.clip(np.where(same, 0.5, 0.1) + 0.3 * generator.standard_normal(pairs), -1, 1)
+    scores = np.clip(np.where(same, 0.5, 0.1) + 0.3 * generator.standard_normal(pairs), -1, 0.9)
     return scores.round(decimals), same
 
 

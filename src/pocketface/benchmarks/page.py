@@ -30,7 +30,8 @@ td.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
 .pairs { display: grid; grid-template-columns: repeat(auto-fill, minmax(14.5rem, 1fr));
   gap: 1rem; }
 figure { margin: 0; padding: .5rem; border: 1px solid var(--line); border-radius: .5rem; }
-figure img { width: calc(50% - 2px); aspect-ratio: 1; object-fit: cover; }
+.two { display: grid; grid-template-columns: 1fr 1fr; gap: 4px; margin-bottom: .35rem; }
+.two img { width: 100%; aspect-ratio: 1; object-fit: cover; border-radius: .25rem; }
 figcaption { font-size: .8rem; overflow-wrap: anywhere; }
 figcaption b { font-size: .9rem; font-variant-numeric: tabular-nums; }
 .wrong { color: var(--wrong); }
@@ -94,14 +95,14 @@ def _section(title: str, error: str, chosen: list[HardPair], pairs: PairSet) -> 
 
 def _card(pair: HardPair, error: str, pairs: PairSet) -> str:
     names = [escape(pairs.names[image]) for image in (pair.left, pair.right)]
-    images = " ".join(
+    images = "".join(
         f"<img src='{thumbnail(pairs, image)}' alt='{name}'>"
         for image, name in zip((pair.left, pair.right), names, strict=True)
     )
     verdict = f" <span class='wrong'>{error}</span>" if pair.wrong else ""
     return (
-        f"<figure>{images}<figcaption><b>{pair.similarity:.3f}</b>{verdict}<br>"
-        f"{names[0]}<br>{names[1]}</figcaption></figure>"
+        f"<figure><div class='two'>{images}</div>"
+        f"<figcaption><b>{pair.similarity:.3f}</b>{verdict}<br>{names[0]}<br>{names[1]}</figcaption></figure>"
     )
 
 

@@ -6,7 +6,6 @@ the whole curve (`roc`).
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,12 +26,9 @@ from pocketface.benchmarks.pair_result import (
 from pocketface.benchmarks.people import people_by_folder
 from pocketface.benchmarks.roc import Roc
 from pocketface.data.pairs import PairSet, load_pairs
-from pocketface.embedding.embedder import Embedder
+from pocketface.embedding.embedder import Embedder, Progress
 from pocketface.embedding.flip import embed_faces
 from pocketface.embedding.unit import similarity_of, squared_distances, unit
-
-Progress = Callable[[int, int], None]
-"""Called with the numbers of images done and of all images."""
 
 _BATCH = 64
 _CURVE_POINTS = 200

@@ -74,6 +74,7 @@ def embed(
             f"Finished chunks are kept in {out}.partial; run the same command to go on.",
             highlight=False,
             markup=False,
+            soft_wrap=True,
         )
         raise
     except OSError as error:
@@ -82,7 +83,8 @@ def embed(
         ) from error
     skipped = [*faces.faults, *summary.skipped]
     for fault in skipped[:_NAMED]:
-        console.print(f"left out: {fault.name}: {fault.reason}", highlight=False, markup=False)
+        line = f"left out: {fault.name}: {fault.reason}"
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     if len(skipped) > _NAMED:
         console.print(f"... and {len(skipped) - _NAMED:,} more were left out")
     resumed = f" ({summary.resumed:,} by the run before)" if summary.resumed else ""

@@ -8,7 +8,6 @@ them; at the end they are joined, one at a time, into `<out>`, and the folder is
 import json
 import shutil
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from pocketface import atomic
 from pocketface.data import Faces
 from pocketface.data.fault import Fault
 from pocketface.data.jpeg import decode_rgb
-from pocketface.embedding.embedder import Embedder
+from pocketface.embedding.embedder import Embedder, Progress
 from pocketface.embedding.flip import embed_faces
 from pocketface.errors import DataError
 
@@ -45,7 +44,7 @@ def write_archive(
     embedder: Embedder,
     *,
     flip: bool,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> ArchiveSummary:
     """Embed all of `faces` into the NumPy archive `out`.
 
@@ -73,11 +72,11 @@ def write_archive(
         chunk = partial / f"chunk_{start:09d}.npz"
         if chunk.is_file():
             resumed += stop - start
+            if progress is not None:
+                progress(stop, len(faces))
         else:
-            _embed_chunk(chunk, faces, range(start, stop), embedder, flip=flip)
+            _embed_chunk(chunk, faces, range(start, stop), embedder, progress, flip=flip)
         chunks.append(chunk)
-        if progress is not None:
-            progress(stop, len(faces))
     rows, skipped = _index(chunks, faces)
     if not len(rows):
         raise DataError(
@@ -105,24 +104,35 @@ def _claim(partial: Path, plan: dict[str, Any]) -> None:
 
 
 def _embed_chunk(
-    chunk: Path, faces: Faces, images: range, embedder: Embedder, *, flip: bool
+    chunk: Path,
+    faces: Faces,
+    images: range,
+    embedder: Embedder,
+    progress: Progress | None,
+    *,
+    flip: bool,
 ) -> None:
-    decoded, rows, skipped, reasons = [], [], [], []
-    for image in images:
-        try:
-            decoded.append(decode_rgb(faces.encoded(image), faces.name(image)))
-            rows.append(image)
-        except DataError as error:
-            skipped.append(image)
-            reasons.append(str(error))
-    embeddings = np.empty((len(rows), embedder.embedding_size), np.float32)
-    for start in range(0, len(rows), _BATCH):
-        part = decoded[start : start + _BATCH]
-        embeddings[start : start + len(part)] = embed_faces(embedder, part, flip=flip)
+    parts = [np.empty((0, embedder.embedding_size), np.float32)]
+    rows: list[int] = []
+    skipped: list[int] = []
+    reasons: list[str] = []
+    for start in range(0, len(images), _BATCH):
+        batch = images[start : start + _BATCH]
+        decoded = []
+        for image in batch:
+            try:
+                decoded.append(decode_rgb(faces.encoded(image), faces.name(image)))
+                rows.append(image)
+            except DataError as error:
+                skipped.append(image)
+                reasons.append(str(error))
+        parts.append(embed_faces(embedder, decoded, flip=flip))
+        if progress is not None:
+            progress(batch[-1] + 1, len(faces))
     with atomic.atomic_path(chunk) as temporary, temporary.open("wb") as handle:
         np.savez(
             handle,
-            embeddings=embeddings,
+            embeddings=np.concatenate(parts),
             rows=np.array(rows, np.int64),
             skipped=np.array(skipped, np.int64),
             reasons=np.array(reasons, np.str_),

@@ -4,6 +4,7 @@ Shapes: N images of H x W pixels, D numbers of an embedding.
 """
 
 import hashlib
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +13,9 @@ import numpy.typing as npt
 from pocketface.card import ModelCard
 from pocketface.errors import DataError, WeightsError
 from pocketface.preprocessing import Preprocessing
+
+Progress = Callable[[int, int], None]
+"""Told the numbers of images done and of all images, as long work goes on."""
 
 
 class Embedder(Protocol):
