@@ -26,7 +26,7 @@ def tail_width(embedding_size: int) -> int:
     return max(512, 2 * embedding_size)
 
 
-@register("pocketnet_nano", embedding_size=128, image_size=64, channels=8, cells=6)
+@register("pocketnet_nano", embedding_size=128, image_size=64, channels=8, cells=5)
 @register("pocketnet_m_256", embedding_size=256, image_size=112, channels=32, cells=9)
 @register("pocketnet_m_128", embedding_size=128, image_size=112, channels=32, cells=9)
 @register("pocketnet_s_256", embedding_size=256, image_size=112, channels=16, cells=18)

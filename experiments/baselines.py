@@ -1,0 +1,79 @@
+"""What no training, or no network, reaches on the same pairs: raw pixels and whitened PCA.
+
+Both look at the middle 64 x 64 of the aligned face, grey, at 32 x 32, each image brought to mean
+0 and deviation 1: the window and the scaling that serve them best of those tried on these pairs,
+so the yardstick is a high one.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from pocketface.benchmarks.pair_benchmark import PairBenchmark
+from pocketface.data import FolderFaces, decode_rgb
+from pocketface.preprocessing import Preprocessing
+
+SIDE = 32
+MARGIN = 24
+COMPONENTS = 100
+IMAGES_PER_PERSON = 10
+
+
+class PixelEmbedder:
+    """The pixels themselves; its embedding is float32 (N, 1024)."""
+
+    embedding_size = SIDE * SIDE
+    fingerprint = "pixels"
+    card = None
+    preprocessing = Preprocessing(image_size=SIDE)
+
+    def embed(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Grey, cropped, standardised pixels of uint8 (N, 112, 112, 3) faces."""
+        rows = []
+        for image in images:
+            window = Image.fromarray(image[MARGIN:-MARGIN, MARGIN:-MARGIN]).convert("L")
+            small = window.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+            pixels = np.asarray(small, np.float32).ravel()
+            rows.append((pixels - pixels.mean()) / (pixels.std() + 1e-6))
+        return np.stack(rows)
+
+
+class PcaEmbedder:
+    """Principal components of the pixels, each scaled to variance 1 on the images learnt from."""
+
+    embedding_size = COMPONENTS
+    fingerprint = "pca"
+    card = None
+    preprocessing = Preprocessing(image_size=SIDE)
+
+    def __init__(self, images: npt.NDArray[np.uint8]) -> None:
+        self.pixels = PixelEmbedder()
+        rows = self.pixels.embed(images)
+        self.mean = rows.mean(axis=0)
+        _, scales, directions = np.linalg.svd(rows - self.mean, full_matrices=False)
+        whitening = directions[:COMPONENTS].T / scales[:COMPONENTS] * np.sqrt(len(rows))
+        self.whitening = whitening.astype(np.float32)
+
+    def embed(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Whitened components of uint8 (N, 112, 112, 3) faces."""
+        return (self.pixels.embed(images) - self.mean) @ self.whitening
+
+
+def measure_baselines(data: Path) -> dict[str, float]:
+    """Accuracy of both on the test pairs of `lfw_open_set.json`, by name."""
+    people = json.loads((data / "lfw_open_set.json").read_text())["train"]
+    faces = FolderFaces(data / "lfw112", only=people)
+    chosen = [
+        index
+        for label in range(len(faces.people))
+        for index in np.flatnonzero(faces.labels == label)[:IMAGES_PER_PERSON]
+    ]
+    learnt = PcaEmbedder(np.stack([decode_rgb(faces.encoded(i), faces.name(i)) for i in chosen]))
+    benchmark = PairBenchmark.load(data / "lfw_open_set.json", data / "lfw112")
+    return {
+        "raw pixels": benchmark.run(PixelEmbedder(), replicates=0).accuracy.value,
+        "whitened PCA of the train people": benchmark.run(learnt, replicates=0).accuracy.value,
+    }

@@ -1,0 +1,5 @@
+"""`python -m pocketface`."""
+
+from pocketface.cli.main import main
+
+main()
