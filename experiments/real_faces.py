@@ -60,13 +60,9 @@ def training_jobs(args: argparse.Namespace) -> list[Job]:
     }
     lasts = teacher / "last.safetensors"
     needs = {"embedding": (lasts,), "multi_step": (lasts,)}
+    lesson = ["train", "iresnet_nano", *common, "--epochs", str(args.teacher_epochs)]
     jobs = [
-        Job(
-            "teacher",
-            ["train", "iresnet_nano", *common, "--epochs", str(args.teacher_epochs)]
-            + ["--out", str(teacher)],
-            lasts,
-        )
+        Job("teacher", [*lesson, "--out", str(teacher)], lasts),
     ]
     # What waits for no teacher goes first; then seed by seed, so that an arm's first run has filled
     # its cache before the second asks for it.
