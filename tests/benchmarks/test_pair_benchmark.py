@@ -254,6 +254,15 @@ def test_the_threshold_with_most_impostor_pairs_is_chosen():
         choose_threshold(card([threshold("c", 1e-2, 99)]), 0.1)
 
 
+@pytest.mark.parametrize(("same", "folds"), [([True] * 4, 2), ([True, False] * 2, 1)])
+def test_sets_that_cannot_be_measured_are_refused_before_the_work(same, folds):
+    images = [np.zeros((32, 32, 3), np.uint8)] * 2
+    zeros = np.zeros(4, np.int64)
+    pairs = PairSet(images, zeros, zeros + 1, np.array(same), ["a", "b"], folds)
+    with pytest.raises(DataError, match=r"all 4 pairs are of one person|into 1 folds"):
+        PairBenchmark("bad", pairs)
+
+
 @pytest.mark.slow
 def test_mobilefacenet_on_lfw(real_data):
     """The protocol's golden number: 99.467 +- 0.340 % (minutes of computing)."""

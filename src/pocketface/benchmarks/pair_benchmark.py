@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketface.benchmarks.bootstrap import LEVEL, interval, pair_weights, person_weights
+from pocketface.benchmarks.folds import fold_numbers
 from pocketface.benchmarks.pair_metrics import FARS, FOLD_FAR, PairFigures, PairMetrics
 from pocketface.benchmarks.pair_result import (
     Estimate,
@@ -24,7 +25,7 @@ from pocketface.benchmarks.pair_result import (
     RocPoint,
 )
 from pocketface.benchmarks.people import people_by_folder
-from pocketface.benchmarks.roc import Roc
+from pocketface.benchmarks.roc import Roc, check_kinds
 from pocketface.data.pairs import PairSet, load_pairs
 from pocketface.embedding.embedder import Embedder, Progress
 from pocketface.embedding.flip import embed_faces
@@ -36,10 +37,17 @@ _CURVE_POINTS = 200
 
 @dataclass(frozen=True)
 class PairBenchmark:
-    """A set of pairs under the pair protocol."""
+    """A set of pairs under the pair protocol.
+
+    Raises DataError, before any work, if the pairs are all of one kind or cannot be cut into folds.
+    """
 
     name: str
     pairs: PairSet
+
+    def __post_init__(self) -> None:
+        check_kinds(self.pairs.same)
+        fold_numbers(len(self.pairs), self.pairs.folds)
 
     @classmethod
     def load(cls, path: Path, images: Path | None = None) -> "PairBenchmark":

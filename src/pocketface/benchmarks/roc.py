@@ -69,16 +69,24 @@ class Roc:
         return middle if middle > rejected else accepted
 
 
+def check_kinds(same: Bools) -> None:
+    """Raise DataError unless there are pairs of one person and pairs of two people."""
+    if same.all() or not same.any():
+        kind = "one person" if same.all() else "two people"
+        raise DataError(
+            f"all {len(same)} pairs are of {kind}: error rates need pairs of one person and "
+            "pairs of two people. Add the missing kind to the list of pairs."
+        )
+
+
 class RocTally:
-    """Sorts pairs by similarity once, to give the curve for any weights of the pairs."""
+    """Sorts pairs by similarity once, to give the curve for any weights of the pairs.
+
+    Raises DataError unless there are pairs of both kinds.
+    """
 
     def __init__(self, similarity: Floats, same: Bools) -> None:
-        if same.all() or not same.any():
-            kind = "one person" if same.all() else "two people"
-            raise DataError(
-                f"all {len(same)} pairs are of {kind}: error rates need pairs of one person and "
-                "pairs of two people. Add the missing kind to the list of pairs."
-            )
+        check_kinds(same)
         order = np.argsort(-similarity, kind="stable")
         ranked = similarity[order]
         self._order = order

@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from pocketface.cli import data, embed, evaluate, models, train, verify
+from pocketface.cli import data, demo, embed, evaluate, models, train, verify
 from pocketface.errors import PocketFaceError, StoppedError
 
 app = typer.Typer(
@@ -16,6 +16,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command("demo")(demo.demo)
 app.command("models")(models.models)
 app.command("train")(train.train)
 app.command("distill")(train.distill)

@@ -45,6 +45,7 @@ class RecordFaces:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._title = path.name
         self.faults: list[Fault] = []
         self._file = RecordFile(path)
         index = path.with_suffix(".idx")
@@ -79,16 +80,16 @@ class RecordFaces:
         return len(self.labels)
 
     def name(self, i: int) -> str:
-        """`record <key>` of image `i`."""
-        return f"{self.path.name} record {self._keys[i]}"
+        """`<file> record <key>` of image `i`."""
+        return f"{self._title} record {self._keys.item(i)}"
 
     def encoded(self, i: int) -> bytes:
         """The encoded bytes of image `i`. Raises DataError if the file cannot give them."""
-        start = int(self._starts[i])
+        start, size = self._starts.item(i), self._sizes.item(i)
         if start >= 0:
-            return self._file.read(start, int(self._sizes[i]))
-        payload = self._file.payload(int(self._offsets[i]))
-        return payload[len(payload) - int(self._sizes[i]) :]
+            return self._file.read(start, size)
+        payload = self._file.payload(self._offsets.item(i))
+        return payload[len(payload) - size :]
 
     def fingerprint(self) -> str:
         """Content identity (sha256, hexadecimal); see `fingerprint_of`. Computed once."""

@@ -3,6 +3,7 @@
 from pocketface.errors import MissingExtraError
 
 try:
+    import safetensors as _safetensors  # noqa: F401
     import torch as _torch  # noqa: F401
 except ModuleNotFoundError as error:
     raise MissingExtraError("Building networks (pocketface.models)", "train") from error

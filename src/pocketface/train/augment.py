@@ -55,11 +55,11 @@ class AugmentPlan:
 def draw_plan(config: AugmentConfig, rng: np.random.Generator, count: int) -> AugmentPlan:
     """Draw the plan for `count` images.
 
-    Every draw is made whether it is used or not, so that turning one augmentation on leaves the
-    others' numbers as they were.
+    Every draw is made whether it is used or not, and takes the same count of random numbers
+    (`rng.integers` does not), so that turning one augmentation on leaves the others as they were.
     """
     mirrored = rng.random(count) < 0.5
-    offsets = rng.integers(-config.shift, config.shift + 1, (count, 2))
+    offsets = np.floor(rng.random((count, 2)) * (2 * config.shift + 1)).astype(np.int64)
     brightness = rng.uniform(-1, 1, count).astype(np.float32)
     contrast = rng.uniform(-1, 1, count).astype(np.float32)
     square = rng.random((count, 3)).astype(np.float32)
@@ -67,7 +67,7 @@ def draw_plan(config: AugmentConfig, rng: np.random.Generator, count: int) -> Au
     size = np.where(struck, 0.1 + 0.4 * square[:, 0], 0).astype(np.float32)
     return AugmentPlan(
         mirrored & config.mirror,
-        offsets,
+        offsets - config.shift,
         1 + config.brightness * brightness,
         1 + config.contrast * contrast,
         np.stack([size, square[:, 1], square[:, 2]], axis=1),

@@ -5,10 +5,13 @@ takes its share of each. So a run gives the same batches however many processes 
 resumed run goes on in the middle of an epoch as if it had never stopped.
 """
 
+import contextlib
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 
 import numpy as np
 import numpy.typing as npt
@@ -62,18 +65,23 @@ class FaceImages(Dataset[tuple[npt.NDArray[np.uint8] | None, str]]):
 
     def __getitem__(self, index: int) -> tuple[npt.NDArray[np.uint8] | None, str]:
         """The image (S, S, 3), and why it is missing if it is."""
+        name = self.faces.name(index)
         try:
-            pixels = decode_rgb(self.faces.encoded(index), self.faces.name(index))
+            pixels = decode_rgb(self.faces.encoded(index), name)
         except DataError as error:
             return None, str(error)
-        return resize_faces(pixels[None], self.image_size)[0], ""
+        try:
+            return resize_faces(pixels[None], self.image_size)[0], ""
+        except DataError as error:
+            return None, f"{name}: {error}"
 
 
 class FaceLoader:
     """Gives the batches of any epoch, from any step on.
 
-    An image that cannot be decoded is left out of its batch, and its name and the reason are
-    kept in `unreadable`.
+    An image that cannot be decoded, or is not square, is left out of its batch, and its name and
+    the reason are kept in `unreadable`. The batches are the same whether the images come from
+    memory, from this process or from workers.
 
     Args:
         faces: the training set.
@@ -87,7 +95,8 @@ class FaceLoader:
         pin_memory: whether batches go to a GPU.
 
     Raises:
-        RecipeError: if the set holds fewer images than one global batch.
+        RecipeError: if the set holds fewer images than one global batch, or images would be
+            shifted by their whole size.
     """
 
     def __init__(
@@ -112,38 +121,52 @@ class FaceLoader:
         self.share = share
         self.workers = workers
         self.pin_memory = pin_memory
-        self.usable = np.arange(len(faces))
         self.memory: npt.NDArray[np.uint8] | None = None
+        self.faults: dict[int, str] = {}
         self.unreadable: set[str] = set()
-        if in_memory:
-            self._decode_all()
-        if len(self.usable) < self.global_batch:
+        if len(faces) < self.global_batch:
             raise RecipeError(
-                f"the training set has {len(self.usable)} images, fewer than one batch of "
+                f"the training set has {len(faces)} images, fewer than one batch of "
                 f"{self.global_batch}. Lower batch_size or add images."
             )
+        if augment.shift >= image_size:
+            raise RecipeError(
+                f"augment.shift must be less than the image size, {image_size} pixels. "
+                f"Got {augment.shift} instead."
+            )
+        if in_memory:
+            self._decode_all()
 
     @property
     def steps(self) -> int:
         """Steps per epoch; the images that do not fill a last batch wait for another epoch."""
-        return len(self.usable) // self.global_batch
+        return len(self.labels) // self.global_batch
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[LoadedBatch]:
-        """The batches of `epoch` (0-based) from step `start` on."""
-        order = np.random.default_rng((self.seed, epoch)).permutation(self.usable)
+        """The batches of `epoch` (0-based) from step `start` on.
+
+        Raises:
+            DataError: if fewer than two images of a batch can be read: batch normalisation needs
+                two.
+        """
+        order = np.random.default_rng((self.seed, epoch)).permutation(len(self.labels))
         first = self.share.rank * self.batch_size
         rows = slice(first, first + self.batch_size)
-        shares, plans = [], []
-        for step in range(start, self.steps):
-            whole = order[step * self.global_batch : (step + 1) * self.global_batch]
-            rng = np.random.default_rng((self.seed, epoch, step))
-            shares.append(whole[rows])
-            plans.append(draw_plan(self.augment, rng, self.global_batch).part(rows))
+        steps = range(start, self.steps)
+        shares = [order[step * self.global_batch :][: self.global_batch][rows] for step in steps]
         read = self._from_memory(shares) if self.memory is not None else self._from_workers(shares)
-        for indices, plan, (images, faults) in zip(shares, plans, read, strict=True):
+        for step, indices, (images, faults) in zip(steps, shares, read, strict=True):
+            # Counted from 1, since NumPy takes (seed, epoch, 0) for the order's (seed, epoch).
+            rng = np.random.default_rng((self.seed, epoch, step + 1))
+            plan = draw_plan(self.augment, rng, self.global_batch).part(rows)
             readable = np.flatnonzero([fault == "" for fault in faults])
             if len(readable) < len(indices):
                 self.unreadable.update(fault for fault in faults if fault)
+                if len(readable) < 2:
+                    raise DataError(
+                        f"only {len(readable)} of the {len(indices)} images of a batch can be "
+                        f"read, and training needs two. The first: {next(filter(None, faults))}"
+                    )
                 indices, plan = indices[readable], plan.part(readable)
             labels = torch.from_numpy(self.labels[indices])
             yield LoadedBatch(images, labels, torch.from_numpy(indices), plan)
@@ -151,10 +174,12 @@ class FaceLoader:
     def _from_memory(self, shares: Sequence[Indices]) -> Iterator[tuple[Tensor, list[str]]]:
         assert self.memory is not None
         for indices in shares:
-            yield torch.from_numpy(self.memory[indices]), [""] * len(indices)
+            faults = [self.faults.get(int(index), "") for index in indices]
+            readable = indices[[fault == "" for fault in faults]]
+            yield torch.from_numpy(self.memory[readable]), faults
 
     def _from_workers(self, shares: Sequence[Indices]) -> Iterator[tuple[Tensor, list[str]]]:
-        yield from DataLoader(
+        loader = DataLoader(
             self.images,
             batch_sampler=[indices.tolist() for indices in shares],
             num_workers=self.workers,
@@ -163,29 +188,46 @@ class FaceLoader:
             # Forked workers inherit the threads' locks of libraries such as onnxruntime.
             multiprocessing_context="spawn" if self.workers else None,
         )
+        with _deaf_to_interrupts() if self.workers else contextlib.nullcontext():
+            batches = iter(loader)
+        yield from batches
 
     def _decode_all(self) -> None:
         size = self.images.image_size
         memory = np.zeros((len(self.images), size, size, 3), np.uint8)
-        readable = np.ones(len(self.images), np.bool_)
         # The decoder releases the interpreter's lock, so threads share the work.
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for index, (pixels, fault) in enumerate(
                 pool.map(self.images.__getitem__, range(len(self.images)))
             ):
                 if pixels is None:
-                    readable[index] = False
+                    self.faults[index] = fault
                     self.unreadable.add(fault)
                 else:
                     memory[index] = pixels
         self.memory = memory
-        self.usable = np.flatnonzero(readable)
 
 
 def _collate(
     items: Sequence[tuple[npt.NDArray[np.uint8] | None, str]],
 ) -> tuple[Tensor, list[str]]:
     readable = [pixels for pixels, _ in items if pixels is not None]
-    if not readable:
-        raise DataError(f"no image of a whole batch can be read; the first: {items[0][1]}")
-    return torch.from_numpy(np.stack(readable)), [fault for _, fault in items]
+    faults = [fault for _, fault in items]
+    return torch.from_numpy(np.stack(readable)) if readable else torch.empty(0), faults
+
+
+@contextlib.contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Let processes that are started in this block never hear Ctrl-C.
+
+    A terminal sends it to every process of the command. The run wants to finish its step and save
+    itself, for which it needs its workers; it ends them itself. A Ctrl-C that comes to this
+    process within the block is heard at its end.
+    """
+    # Its own start would undo the blocking.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
