@@ -161,7 +161,7 @@ class Trainer:
         batches = iter(self.loader.epoch(position.epoch, position.step_in_epoch))
         for loaded, wait in _timed(batches):
             rate = self._set_rate()
-            for name, value in self._step(loaded).items():
+            for name, value in self.step(loaded).items():
                 sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value
             since, waited = since + 1, waited + wait
             position.step += 1
@@ -189,7 +189,8 @@ class Trainer:
                 saved = time.monotonic()
             stop.raise_if_asked(self.run)
 
-    def _step(self, loaded: LoadedBatch) -> dict[str, Tensor]:
+    def step(self, loaded: LoadedBatch) -> dict[str, Tensor]:
+        """Take one optimiser step on `loaded`; gives loss terms and norms by name."""
         device = self.fabric.device
         images = loaded.images.to(device, non_blocking=True)
         batch = FaceBatch(
