@@ -1,0 +1,68 @@
+"""What is behind the person: a wall that shades off, soft shapes before it, some clutter."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pocketface.synthetic import plates
+from pocketface.synthetic.nuisance import BLOBS, Nuisance
+
+
+def backdrop(nuisances: Sequence[Nuisance], size: int, device: torch.device) -> Tensor:
+    """Linear colour behind each person, float32 (N, 3, H, W); out of focus, so drawn at half size."""
+    half = size // 2
+    axis = (torch.arange(half, device=device, dtype=torch.float32) + 0.5) * (2 / half) - 1
+    x, y = axis.view(1, 1, -1), axis.view(1, -1, 1)
+
+    def send(values: Sequence[object]) -> Tensor:
+        return torch.as_tensor(np.asarray(values, dtype=np.float32), device=device)
+
+    walls = send([n.backdrop for n in nuisances])[..., None, None]
+    offset = np.array([n.plate_offset for n in nuisances])
+    rows = torch.arange(half, device=device)
+    down = torch.as_tensor(offset[:, 6], device=device).view(-1, 1, 1) + (rows * 140 // size).view(1, -1, 1)
+    right = torch.as_tensor(offset[:, 7], device=device).view(-1, 1, 1) + (rows * 140 // size).view(1, 1, -1)
+    cloud = plates.read("cloud", *torch.broadcast_tensors(down, right))
+    clutter = send([n.clutter for n in nuisances]).view(-1, 1, 1)
+    tilt = send([n.blobs[0, 2] for n in nuisances]).view(-1, 1, 1) * (1 / 3.2) - 0.5
+    share = (0.5 + 0.5 * (y + tilt * x) + 0.8 * clutter * cloud).clamp(0, 1)
+    colour = walls[:, 0] + (walls[:, 1] - walls[:, 0]) * share[:, None]
+    shapes = np.array([_shapes(n) for n in nuisances], dtype=np.float32)
+    for k in range(BLOBS):
+        cx, cy, ca, sa, along, across, soft, *rgb = (
+            torch.as_tensor(v, device=device).view(-1, 1, 1) for v in shapes[:, k].T
+        )
+        dx, dy = x - cx, y - cy
+        u, v = (dx * ca + dy * sa) * along, (dy * ca - dx * sa) * across
+        u2, v2 = u * u, v * v
+        # Odd shapes are boxes, even ones ellipses.
+        far = torch.maximum(u2, v2) if k % 2 else u2 + v2
+        cover = ((1 - far) * soft + 0.5).clamp(0, 1)
+        colour = colour + (torch.stack(rgb, dim=1) - colour) * cover[:, None]
+    colour = (colour + (0.25 * clutter * cloud)[:, None]).clamp(0, 1)
+    return _double(colour * colour)
+
+
+def _shapes(now: Nuisance) -> list[list[float]]:
+    """Centre, direction, inverse half axes, inverse softness, colour of each shape."""
+    shapes = []
+    for x, y, angle, size, aspect, soft, *rgb in now.blobs.tolist():
+        along, across = max(size * aspect, 1e-3), max(size, 1e-3)
+        shapes.append([x, y, np.cos(angle), np.sin(angle), 1 / along, 1 / across, 0.5 / max(soft, 1e-2), *rgb])
+        if size == 0.0:
+            shapes[-1][0] = 1e3
+    return shapes
+
+
+def _double(values: Tensor) -> Tensor:
+    """Enlarge (N, 3, H, W) twice, with weights 3/4 and 1/4 along each axis."""
+    for axis in (2, 3):
+        length = values.shape[axis]
+        before = torch.cat([values.narrow(axis, 0, 1), values.narrow(axis, 0, length - 1)], dim=axis)
+        after = torch.cat([values.narrow(axis, 1, length - 1), values.narrow(axis, length - 1, 1)], dim=axis)
+        near = 0.75 * values
+        pair = torch.stack([near + 0.25 * before, near + 0.25 * after], dim=axis + 1)
+        values = pair.flatten(axis, axis + 1)
+    return values

@@ -1,0 +1,139 @@
+"""What camera and file do to a picture: exposure, tone, blur, resolution, noise, JPEG."""
+
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+import simplejpeg
+import torch
+from torch import Tensor
+
+from pocketface.data.jpeg import decode_rgb
+from pocketface.synthetic import plates
+from pocketface.synthetic.nuisance import Nuisance
+
+_TABLE = 8192
+
+
+def develop(linear: Tensor, nuisances: Sequence[Nuisance]) -> Tensor:
+    """Turn linear light float32 (N, 3, H, W) into display values in [0, 255], the same shape."""
+    device = linear.device
+
+    def send(values: Sequence[object]) -> Tensor:
+        return torch.as_tensor(np.asarray(values, dtype=np.float32), device=device).view(len(nuisances), -1, 1, 1)
+
+    gain = send([2.0**n.exposure * n.tint for n in nuisances])
+    exposed = linear * gain
+    # Highlights are pressed together before they clip.
+    exposed = exposed - 0.55 * (exposed - 0.65).clamp(min=0)
+    index = (exposed.clamp(0, 1) * (_TABLE - 1)).to(torch.int32)
+    shown = _tone(device).index_select(0, index.view(-1)).view(exposed.shape)
+    contrast, saturation = send([n.contrast for n in nuisances]), send(
+        [0.0 if n.grey else n.saturation for n in nuisances]
+    )
+    shown = (shown - 110.0) * contrast + 110.0
+    red, green, blue = shown.unbind(1)
+    grey = (0.299 * red + 0.587 * green + 0.114 * blue)[:, None]
+    return grey + (shown - grey) * saturation
+
+
+def soften(shown: Tensor, nuisances: Sequence[Nuisance]) -> Tensor:
+    """Blur and coarsen display values (N, 3, H, W) as lens, distance and enlargement do."""
+    size = shown.shape[-1]
+    scale = size / 112
+    coarse = [min(n.resolution, 112.0) for n in nuisances]
+    # What a coarse grid cannot hold is blurred away before it is sampled.
+    sigma = [scale * (n.blur**2 + 0.18 * ((112 / r) ** 2 - 1)) ** 0.5 for n, r in zip(nuisances, coarse, strict=True)]
+    shown = _blur(shown, sigma)
+    for i, r in enumerate(coarse):
+        if r < 111:
+            shown[i] = _resample(shown[i], round(r * scale))
+    return shown
+
+
+def add_noise(shown: Tensor, nuisances: Sequence[Nuisance]) -> Tensor:
+    """Sensor noise: one grain for brightness, a fainter one for each colour."""
+    size = shown.shape[-1]
+    sheet = _sheet(size, shown.device)
+    grains = torch.stack(
+        [torch.stack([sheet[o[k] : o[k] + size, o[k + 1] : o[k + 1] + size] for k in range(4)]) for o in
+         (n.plate_offset.tolist() for n in nuisances)]
+    )
+    strength = torch.as_tensor(np.array([n.noise for n in nuisances], dtype=np.float32), device=shown.device)
+    colour = torch.as_tensor(np.array([0.5 * (1 - n.grey) for n in nuisances], dtype=np.float32), device=shown.device)
+    mixed = grains[:, :1] + grains[:, 1:] * colour.view(-1, 1, 1, 1)
+    return shown + mixed * strength.view(-1, 1, 1, 1)
+
+
+def to_bytes(shown: Tensor) -> Tensor:
+    """Round display values (N, 3, H, W) to uint8 (N, H, W, 3)."""
+    return (shown + 0.5).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+
+def compress(images: Sequence[np.ndarray], nuisances: Sequence[Nuisance]) -> list[bytes]:
+    """Encode uint8 (H, W, 3) images as JPEG files of their nuisances' quality."""
+    return [
+        simplejpeg.encode_jpeg(
+            image,
+            quality=round(n.jpeg),
+            colorspace="RGB",
+            colorsubsampling="420" if n.jpeg < 90 else "444",
+        )
+        for image, n in zip(images, nuisances, strict=True)
+    ]
+
+
+def decompress(files: Sequence[bytes]) -> np.ndarray:
+    """Decode JPEG files of one size to uint8 (N, H, W, 3)."""
+    return np.stack([decode_rgb(f, "a rendered face") for f in files])
+
+
+@cache
+def _tone(device: torch.device) -> Tensor:
+    """Display values of linear light by sRGB's curve, float32 (8192,)."""
+    light = np.arange(_TABLE) / (_TABLE - 1)
+    curve = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return torch.as_tensor((255 * curve).astype(np.float32), device=device)
+
+
+def _blur(shown: Tensor, sigma: Sequence[float]) -> Tensor:
+    """A Gaussian of `sigma` pixels for each image, in two passes. An image's own radius bounds its
+    weights, so that wider neighbours in the batch add exact zeros to it."""
+    radius = [max(1, int(np.ceil(2.6 * s))) for s in sigma]
+    widest = max(radius)
+    weights = np.zeros((len(sigma), widest + 1))
+    for i, (s, r) in enumerate(zip(sigma, radius, strict=True)):
+        taps = np.exp(-0.5 * (np.arange(r + 1) / max(s, 1e-3)) ** 2)
+        weights[i, : r + 1] = taps / (taps[0] + 2 * taps[1:].sum())
+    w = torch.as_tensor(weights.astype(np.float32), device=shown.device).view(len(sigma), -1, 1, 1, 1)
+    size = shown.shape[-1]
+    for axis in (2, 3):
+        first, last = shown.narrow(axis, 0, 1), shown.narrow(axis, size - 1, 1)
+        padded = torch.cat([first] * widest + [shown] + [last] * widest, dim=axis)
+        total = shown * w[:, 0]
+        for k in range(1, widest + 1):
+            total = total + (padded.narrow(axis, widest - k, size) + padded.narrow(axis, widest + k, size)) * w[:, k]
+        shown = total
+    return shown
+
+
+def _resample(image: Tensor, coarse: int) -> Tensor:
+    """Sample one image (3, H, W) on `coarse` points an axis and enlarge it again bilinearly."""
+    size = image.shape[-1]
+    point = (np.arange(size) + 0.5) * coarse / size - 0.5
+    low = np.clip(np.floor(point).astype(np.int64), 0, coarse - 1)
+    high = np.minimum(low + 1, coarse - 1)
+    share = torch.as_tensor(np.clip(point - low, 0, 1).astype(np.float32), device=image.device)
+    source = np.clip(((np.arange(coarse) + 0.5) * size / coarse).astype(np.int64), 0, size - 1)
+    a, b = (torch.as_tensor(source[k], device=image.device) for k in (low, high))
+    rows = image.index_select(1, a)
+    image = rows + (image.index_select(1, b) - rows) * share[:, None]
+    columns = image.index_select(2, a)
+    return columns + (image.index_select(2, b) - columns) * share
+
+
+@cache
+def _sheet(size: int, device: torch.device) -> Tensor:
+    """The plate of grain, repeated so that any corner in it starts a whole image."""
+    repeat = -(-size // plates.SIDE) + 1
+    return (0.6 * plates.plate("white", device) + 0.6 * plates.plate("grain", device)).repeat(repeat, repeat)

@@ -1,0 +1,85 @@
+"""Eyes painted on the sockets: opening, eyeball, iris, lids, lashes."""
+
+import torch
+from torch import Tensor
+
+from pocketface.synthetic.appearance import Appearance
+from pocketface.synthetic.paint import Canvas, blend, bump
+
+EYE_X = 31.5
+"""Distance of each eye's centre from the middle of the face, mm."""
+
+_HALF = 15.5
+_IRIS, _PUPIL = 5.9, 2.3
+
+
+def near_eyes(canvas: Canvas) -> Tensor:
+    """Which fragments `paint_eyes` may change, bool (P,)."""
+    return ((canvas.x.abs() - EYE_X).abs() < 24) & ((canvas.y - 1).abs() < 16) & (canvas.z > 30)
+
+
+def paint_eyes(canvas: Canvas, look: Appearance) -> None:
+    """Paint both eyes."""
+    image = canvas.image
+    side = torch.sign(canvas.x)
+    dx = canvas.x.abs() - EYE_X
+    u = dx * (1 / _HALF)
+    arch = 1 - u * u
+    line = 0.9 * u
+    lid_up, lid_low, peak, blink, squint = look.at(image, "lid_up", "lid_low", "lid_peak", "blink", "squint")
+    low = -lid_low * (1 - 0.55 * squint) * arch * (1 + 0.25 * u)
+    high = lid_up * (1 - 0.4 * squint) * arch * (1 - peak * u)
+    high = high + (0.75 * low - high) * blink
+    above = line + high - canvas.y
+    below = canvas.y - line - low
+    opening = canvas.edge(torch.minimum(above, below)) * (u.abs() < 1)
+    _lids(canvas, look, u, above, below, blink)
+    _eyeball(canvas, look, side, dx, above, opening)
+
+
+def _lids(canvas: Canvas, look: Appearance, u: Tensor, above: Tensor, below: Tensor, blink: Tensor) -> None:
+    """Skin around the opening: paint, crease, lash line, the shade under the lower lid."""
+    image = canvas.image
+    lash, crease, depth, paint, shadow = look.at(image, "lash", "crease", "crease_depth", "lid_paint", "eye_shadow")
+    along = (1.12 - u * u).clamp(min=0)
+    over = -above
+    lid = bump((over - 2.5) * (1 / 5.5)) * along.clamp(max=1)
+    fold = bump((over - crease - 1.5 * blink) * (1 / 1.9)) * along.clamp(max=1)
+    bag = bump((below + 3.5) * (1 / 6.0)) * along.clamp(max=1)
+    keep = (1 - 0.45 * depth * fold) * (1 - (0.12 + 0.5 * paint) * lid) * (1 - shadow * bag)
+    canvas.albedo = canvas.albedo * torch.stack([keep, keep * (1 - 0.04 * bag), keep])
+    # A pixel cannot show a line of a millimetre: draw it wider and fainter.
+    width = max(1.1, 0.75 * canvas.soft)
+    reach = (1.06 - u * u).clamp(0, 1)
+    line = bump((over - 0.3) * (1 / (1.35 * width))) * reach * (0.62 + 0.38 * lash).clamp(max=1.0)
+    under = bump((below + 0.4) * (1 / (1.2 * width))) * reach * 0.35 * lash
+    dark = torch.maximum(line * (0.72 + 0.2 * lash).clamp(max=0.93), under)
+    canvas.albedo = blend(canvas.albedo, torch.full_like(canvas.albedo[:, :1], 0.012), dark)
+    canvas.glint = canvas.glint * (1 - 0.7 * torch.maximum(dark, lid * 0.4))
+
+
+def _eyeball(canvas: Canvas, look: Appearance, side: Tensor, dx: Tensor, above: Tensor, opening: Tensor) -> None:
+    """The white, the iris and its highlight, inside the opening."""
+    image = canvas.image
+    gaze_x, gaze_y = look.at(image, "gaze_x", "gaze_y")
+    ix = dx - side * gaze_x
+    iy = canvas.y - 0.7 - gaze_y
+    r2 = ix * ix + iy * iy
+    iris = canvas.edge((_IRIS * _IRIS - r2) * (1 / (2 * _IRIS)))
+    pupil = canvas.edge((_PUPIL * _PUPIL - r2) * (1 / (2 * _PUPIL)))
+    rim = (r2 * (1 / (_IRIS * _IRIS))).clamp(0, 1)
+    shade = 0.45 + 0.55 * (above * 0.22).clamp(0, 1)
+    corner = (dx * (1 / _HALF)) ** 2
+    white = torch.stack([0.60 - 0.10 * corner, 0.55 - 0.17 * corner, 0.52 - 0.17 * corner])
+    inner = bump((dx + 14.0) * (1 / 3.5))
+    white = blend(white, white.new_tensor([[0.45], [0.2], [0.17]]), 0.7 * inner)
+    colour = look.colour_at(image, "iris") * (1.15 - 0.75 * rim * rim)
+    ball = blend(white, colour, iris)
+    ball = blend(ball, torch.full_like(ball[:, :1], 0.006), pupil) * shade
+    canvas.albedo = blend(canvas.albedo, ball, opening)
+    key_x, key_y = look.at(image, "light0_x", "light0_y")
+    hx = ix * side - 2.6 * key_x
+    hy = iy - 0.6 - 2.4 * key_y
+    spot = canvas.edge((1.25 * 1.25 - hx * hx - hy * hy) * (1 / 2.5)) * opening
+    wet = look.colour_at(image, "light0")
+    canvas.glint = canvas.glint * (1 - opening) + wet * (0.85 * spot)

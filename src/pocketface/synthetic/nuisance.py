@@ -1,0 +1,322 @@
+"""Everything that differs between two pictures of one person, drawn apart from who the person is.
+
+A draw always takes the same number of random numbers in the same order, whatever the ranges, and
+maps them through the ranges afterwards: with one seed, widening the range of one factor changes that
+factor alone, so that accuracy can be measured against it with everything else held.
+"""
+
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketface.errors import DataError
+
+GLASSES = ("none", "thin", "thick", "sun")
+_LIGHTS = 3
+BLOBS = 6
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A normal distribution cut at two ends: `centre`, `deviation`, `low`, `high`."""
+
+    centre: float
+    deviation: float
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not self.low <= self.high or self.deviation < 0:
+            raise DataError(
+                f"a spread needs low <= high and deviation >= 0, got low {self.low}, high "
+                f"{self.high}, deviation {self.deviation}."
+            )
+
+    def at(self, normal: float) -> float:
+        """Map a standard normal number."""
+        return float(min(max(self.centre + self.deviation * normal, self.low), self.high))
+
+
+@dataclass(frozen=True)
+class NuisanceRanges:
+    """How strongly pictures differ. The defaults are near those of press photographs.
+
+    Angles in degrees, `distance` of the camera in mm, `age` in years, `blur` in pixels of a
+    112-pixel crop, `resolution` in pixels across the crop before it was enlarged, `noise` in grey
+    levels; the fields that begin with `chance_` are probabilities.
+    """
+
+    yaw: Spread = Spread(0, 15, -45, 45)
+    pitch: Spread = Spread(0, 7, -25, 25)
+    roll: Spread = Spread(0, 6, -25, 25)
+    distance: Spread = Spread(1500, 600, 500, 4000)
+    landmark_jitter: Spread = Spread(1.6, 0.5, 0.0, 4.0)
+    expression: float = 1.0
+    chance_smile: float = 0.45
+    chance_open: float = 0.35
+    chance_blink: float = 0.06
+    age: Spread = Spread(44, 14, 18, 80)
+    hair_change: float = 0.45
+    chance_dye: float = 0.06
+    chance_hat: float = 0.05
+    chance_glasses_change: float = 0.25
+    chance_mask: float = 0.0
+    makeup: float = 1.0
+    light: float = 1.0
+    exposure: Spread = Spread(0.0, 0.35, -1.2, 1.0)
+    tint: float = 1.0
+    chance_grey: float = 0.02
+    blur: Spread = Spread(0.75, 0.35, 0.45, 3.5)
+    resolution: Spread = Spread(130, 40, 32, 112)
+    noise: Spread = Spread(2.0, 1.5, 0.0, 16.0)
+    jpeg: Spread = Spread(80, 12, 20, 98)
+
+
+FRONTAL = NuisanceRanges(yaw=Spread(0, 7, -15, 15), pitch=Spread(0, 5, -12, 12))
+"""Press photographs that look into the camera."""
+
+PROFILE = NuisanceRanges(yaw=Spread(78, 8, 60, 90), pitch=Spread(0, 5, -12, 12))
+"""Press photographs from the subject's side; `draw` turns half of them to the other side."""
+
+
+@dataclass(frozen=True)
+class Nuisance:
+    """One picture's circumstances; every field's unit is that of `NuisanceRanges`.
+
+    `yaw` > 0 turns the face to the viewer's right, `pitch` > 0 lifts it, `roll` > 0 tilts it
+    clockwise. Strengths of expression lie in [0, 1] (`half_smile` and the gaze in [-1, 1]).
+    Three lights have a direction (towards the light), a linear colour and a softness.
+    """
+
+    yaw: float = 0.0
+    pitch: float = 0.0
+    roll: float = 0.0
+    distance: float = 1500.0
+    landmark_shift: NDArray[np.float64] = field(default_factory=lambda: np.zeros((5, 2)))
+    body_turn: float = 0.0
+    # Expression.
+    jaw: float = 0.0
+    smile: float = 0.0
+    pucker: float = 0.0
+    corners_down: float = 0.0
+    brow_raise: float = 0.0
+    brow_frown: float = 0.0
+    upper_lip_raise: float = 0.0
+    half_smile: float = 0.0
+    blink: float = 0.0
+    squint: float = 0.0
+    gaze_x: float = 0.0
+    gaze_y: float = 0.0
+    # The person on that day.
+    age: float = 40.0
+    hair_change: float = 0.0
+    hair_length: float = 0.0
+    hair_fringe: float = 0.0
+    hair_volume: float = 0.0
+    hair_part: float = 0.0
+    hair_wave: float = 0.0
+    hair_dye: float = -1.0
+    hat: float = 0.0
+    hat_colour: NDArray[np.float64] = field(default_factory=lambda: np.full(3, 0.1))
+    beard_change: float = 0.0
+    glasses_change: float = 0.0
+    glasses_draw: float = 0.0
+    glasses_size: float = 0.0
+    glasses_colour: NDArray[np.float64] = field(default_factory=lambda: np.full(3, 0.02))
+    mask: float = 0.0
+    mask_colour: NDArray[np.float64] = field(default_factory=lambda: np.array([0.5, 0.7, 0.8]))
+    makeup: float = 0.0
+    flush: float = 0.0
+    clothes: NDArray[np.float64] = field(default_factory=lambda: np.array([0.03, 0.03, 0.05]))
+    collar: float = 0.0
+    # Light.
+    sky: NDArray[np.float64] = field(default_factory=lambda: np.full(3, 0.35))
+    ground: NDArray[np.float64] = field(default_factory=lambda: np.full(3, 0.2))
+    light_from: NDArray[np.float64] = field(
+        default_factory=lambda: np.array([[0.3, 0.4, 0.87], [-0.6, 0.2, 0.77], [0.0, 0.5, -0.87]])
+    )
+    light_colour: NDArray[np.float64] = field(
+        default_factory=lambda: np.array([[0.7] * 3, [0.15] * 3, [0.0] * 3])
+    )
+    light_soft: NDArray[np.float64] = field(default_factory=lambda: np.full(_LIGHTS, 0.2))
+    shine: float = 0.3
+    # Background: colours, then soft shapes (x, y, angle, size, aspect, softness, r, g, b).
+    backdrop: NDArray[np.float64] = field(default_factory=lambda: np.full((2, 3), 0.4))
+    blobs: NDArray[np.float64] = field(default_factory=lambda: np.zeros((BLOBS, 9)))
+    clutter: float = 0.0
+    # The camera's picture.
+    exposure: float = 0.0
+    contrast: float = 1.0
+    saturation: float = 1.0
+    tint: NDArray[np.float64] = field(default_factory=lambda: np.ones(3))
+    grey: float = 0.0
+    blur: float = 0.5
+    resolution: float = 112.0
+    noise: float = 0.0
+    jpeg: float = 92.0
+    plate_offset: NDArray[np.int64] = field(default_factory=lambda: np.zeros(8, dtype=np.int64))
+
+    def but(self, **changes: Any) -> "Nuisance":
+        """The same circumstances with some fields replaced.
+
+        Raises DataError for a field that does not exist.
+        """
+        allowed = {f.name for f in fields(self)}
+        for name in changes:
+            if name not in allowed:
+                raise DataError(f"a nuisance has no field {name!r}; it has {sorted(allowed)}.")
+        return replace(self, **changes)
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, ranges: NuisanceRanges | None = None) -> "Nuisance":
+        """Draw one picture's circumstances from a random stream of its own."""
+        r = ranges or NuisanceRanges()
+        n = iter(np.clip(rng.standard_normal(96), -3.0, 3.0).tolist())
+        u = iter(rng.random(160).tolist())
+
+        def chance(p: float) -> bool:
+            return next(u) < p
+
+        def colour(low: float, high: float, chroma: float) -> NDArray[np.float64]:
+            base = low * (high / low) ** next(u)
+            shift = np.array([next(n), next(n), next(n)])
+            return np.clip(base * np.exp(chroma * shift), 0.0, 1.0)
+
+        turned = r.yaw.at(next(n))
+        if chance(0.5):
+            turned = -turned
+        e = r.expression
+        pose = {
+            "yaw": turned,
+            "pitch": r.pitch.at(next(n)),
+            "roll": r.roll.at(next(n)),
+            "distance": r.distance.at(next(n)),
+            "landmark_shift": r.landmark_jitter.at(next(n))
+            * np.array([[next(n), next(n)] for _ in range(5)]),
+            "body_turn": 12 * next(n),
+        }
+        smiles, opens, blinks = chance(r.chance_smile), chance(r.chance_open), chance(r.chance_blink)
+        smile = smiles * (0.3 + 0.7 * next(u))
+        jaw = opens * next(u) ** 1.5
+        expression = {
+            "smile": e * smile,
+            "jaw": e * max(jaw, 0.12 * next(u) * (smile > 0.5)),
+            "pucker": e * max(0.0, 0.3 * next(n) - 0.15) * (not smiles),
+            "corners_down": e * max(0.0, 0.4 * next(n)) * (not smiles),
+            "brow_raise": e * max(0.0, 0.45 * next(n)),
+            "brow_frown": e * max(0.0, 0.45 * next(n)),
+            "upper_lip_raise": e * min(max(0.0, 0.35 * next(n)) + 0.45 * smile * next(u), 1.0),
+            "half_smile": e * 0.3 * next(n),
+            "blink": e * (0.5 + 0.5 * next(u)) * blinks,
+            "squint": e * min(max(0.0, 0.25 * next(n)) + 0.5 * smile * next(u), 0.8),
+            "gaze_x": min(max(0.35 * next(n), -1.0), 1.0),
+            "gaze_y": min(max(0.2 * next(n), -1.0), 1.0),
+        }
+        day = {
+            "age": r.age.at(next(n)),
+            "hair_change": min(r.hair_change * (0.3 + 1.4 * next(u)), 1.0),
+            "hair_length": next(n),
+            "hair_fringe": next(n),
+            "hair_volume": next(n),
+            "hair_part": next(n),
+            "hair_wave": next(n),
+            "hair_dye": (-1.0, next(u))[chance(r.chance_dye)],
+            "hat": float(chance(r.chance_hat)) * (0.4 + 0.6 * next(u)),
+            "hat_colour": colour(0.02, 0.6, 0.5),
+            "beard_change": next(n) * (0.4 + r.hair_change),
+            "glasses_change": float(chance(r.chance_glasses_change)),
+            "glasses_draw": next(u),
+            "glasses_size": next(n),
+            "glasses_colour": colour(0.01, 0.2, 0.4),
+            "mask": float(chance(r.chance_mask)),
+            "mask_colour": colour(0.1, 0.8, 0.25),
+            "makeup": r.makeup * next(u),
+            "flush": 0.5 * next(n),
+            "clothes": colour(0.01, 0.6, 0.5),
+            "collar": next(u),
+        }
+        rest = _draw_light(n, u, r) | _draw_backdrop(n, u) | _draw_camera(n, u, r)
+        rest["plate_offset"] = np.array([int(256 * next(u)) for _ in range(8)], dtype=np.int64)
+        return cls(**pose, **expression, **day, **rest)  # type: ignore[arg-type]
+
+
+def _draw_light(n: Any, u: Any, r: NuisanceRanges) -> dict[str, Any]:
+    """A key light, a fill light and a light from behind, over a soft sky."""
+    warm = 0.12 * next(n)
+    key_turn, key_height = 45 * next(n) * r.light, 28 + 22 * next(n)
+    flash = next(u) < 0.35
+    if flash:
+        key_turn, key_height = 0.25 * key_turn, 12 + 8 * next(n)
+    else:
+        next(n)
+    fill_turn, fill_height = (120 * next(u) - 60), 40 * next(u) - 10
+    back_turn, back_height = 180 + 55 * next(n), 30 + 20 * next(n)
+    hardness = 0.35 + 0.65 * next(u)
+    total = 1.0
+    key = total * hardness
+    sky = total * (1 - hardness) * 0.9 + 0.10
+    tone = np.array([1 + warm, 1.0, 1 - warm])
+    sky_tone = np.array([1 - 0.5 * warm, 1.0, 1 + 0.5 * warm]) * np.exp(
+        0.05 * np.array([next(n), next(n), next(n)])
+    )
+    fill = 0.35 * next(u) * total
+    back = max(0.0, 0.5 * next(n) - 0.1)
+    directions = np.array(
+        [_towards(t, h) for t, h in ((key_turn, key_height), (fill_turn, fill_height), (back_turn, back_height))]
+    )
+    return {
+        "sky": sky * sky_tone,
+        "ground": sky * sky_tone * (0.35 + 0.45 * next(u)),
+        "light_from": directions,
+        "light_colour": np.stack([key * tone, fill * tone[::-1], back * sky_tone]),
+        "light_soft": np.array([0.1 + 0.5 * next(u), 0.5, 0.2]),
+        "shine": 0.1 + 0.9 * next(u) ** 2,
+    }
+
+
+def _draw_backdrop(n: Any, u: Any) -> dict[str, Any]:
+    """Two wall colours in display values and a handful of soft shapes in front of the wall."""
+    level = next(u) ** 0.8
+    wall = np.array([level * np.exp(0.22 * next(n)) for _ in range(3)])
+    other = np.array([level * np.exp(0.35 * next(n)) for _ in range(3)]) + 0.25 * next(n)
+    blobs = np.zeros((BLOBS, 9))
+    kept = int(next(u) * (BLOBS + 1))
+    for i in range(BLOBS):
+        shade = next(u) ** 1.2
+        chroma = np.array([next(n), next(n), next(n)])
+        blobs[i] = (
+            *(2.2 * next(u) - 1.1, 2.2 * next(u) - 1.1, np.pi * next(u), 0.15 + 0.5 * next(u)),
+            *(0.3 + 3.0 * next(u) ** 2, 0.06 + 0.4 * next(u)),
+            *np.clip(shade * np.exp(0.4 * chroma), 0, 1),
+        )
+        if i >= kept:
+            blobs[i, 3] = 0.0
+    return {
+        "backdrop": np.clip(np.stack([wall, other]), 0.0, 1.0),
+        "blobs": blobs,
+        "clutter": 0.35 * next(u) ** 2,
+    }
+
+
+def _draw_camera(n: Any, u: Any, r: NuisanceRanges) -> dict[str, Any]:
+    """Exposure, colour and what the file went through."""
+    cast = 0.07 * r.tint * np.array([next(n), 0.5 * next(n), next(n)])
+    return {
+        "exposure": r.exposure.at(next(n)),
+        "contrast": float(np.exp(0.14 * next(n))),
+        "saturation": float(np.exp(0.2 * next(n))),
+        "tint": np.exp(cast),
+        "grey": float(next(u) < r.chance_grey),
+        "blur": r.blur.at(next(n)),
+        "resolution": r.resolution.at(next(n)),
+        "noise": r.noise.at(next(n)),
+        "jpeg": r.jpeg.at(next(n)),
+    }
+
+
+def _towards(turn: float, height: float) -> NDArray[np.float64]:
+    """The unit vector towards a light `turn` degrees to the right and `height` degrees up."""
+    a, b = np.deg2rad(turn), np.deg2rad(height)
+    return np.array([np.sin(a) * np.cos(b), np.sin(b), np.cos(a) * np.cos(b)])
