@@ -122,6 +122,7 @@ def test_the_seed_decides_the_intervals_alone(benchmark_, embedder, result):
 def test_fars_beyond_the_set_are_named_not_invented(result):
     assert [point.far for point in result.operating_points] == [1e-2]
     assert any("needs at least 1,000 pairs" in text for text in result.not_measured)
+    assert any("training folds have about 108 pairs" in text for text in result.not_measured)
     assert any("this set has 120" in text for text in result.not_measured)
 
 

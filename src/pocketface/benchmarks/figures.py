@@ -31,8 +31,9 @@ def roc_png(result: PairResult) -> bytes:
     axes.set_xscale("log")
     axes.set_xlim(edge, 1.0)
     lowest = float(tar[0])
-    margin = max(0.08 * (1 - lowest), 0.0005)
-    axes.set_ylim(max(lowest - margin, 0.0), min(1 + margin, 1.0 + 0.4 * margin))
+    # Room for a label below the lowest point, and for the line at the top.
+    height = max(1 - lowest, 0.005)
+    axes.set_ylim(max(lowest - 0.2 * height, 0.0), 1 + 0.04 * height)
     _percent_axis(axes)
     for point in result.operating_points:
         axes.plot(point.far, point.tar.value, "o", color=IMPOSTOR, markersize=5, zorder=3)

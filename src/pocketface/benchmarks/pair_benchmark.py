@@ -100,7 +100,7 @@ class PairBenchmark:
                 )
             spread = metrics.replicates(weights, fars)
         figures = metrics.figures()
-        points, silences = _operating_points(figures.roc, fars, impostors, spread)
+        points, silences = _operating_points(figures.roc, fars, impostors, pairs.folds, spread)
         card = embedder.card
         return PairResult(
             benchmark=self.name,
@@ -163,14 +163,22 @@ def _operating_points(
     roc: Roc,
     fars: tuple[float, ...],
     impostors: int,
+    folds: int,
     spread: dict[str, npt.NDArray[np.float64]],
 ) -> tuple[tuple[OperatingPoint, ...], tuple[str, ...]]:
-    """The thresholds for `fars`, and a sentence on each of FARS that cannot be had.
+    """The thresholds for `fars`, and a sentence on each figure that the set is too small for.
 
     A FAR is measured if it allows at least one impostor pair to pass; below that its threshold
     would rest on no accepted pair at all.
     """
     points, silences = [], []
+    training = round(impostors * (folds - 1) / folds)
+    if training * FOLD_FAR < 1:
+        silences.append(
+            f"TAR at FAR {FOLD_FAR:g} over folds is TAR without any false accept here: the "
+            f"training folds have about {training:,} pairs of two people, and it takes "
+            f"{round(1 / FOLD_FAR):,} to allow one."
+        )
     for far in FARS:
         if far not in fars:
             silences.append(
