@@ -48,11 +48,8 @@ class RecordFile:
     def read(self, offset: int, length: int) -> bytes:
         """`length` bytes from `offset`; DataError if the file cannot give them."""
         try:
-            if self._descriptor is None:
-                descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-                weakref.finalize(self, os.close, descriptor)
-                self._descriptor = descriptor
-            data = os.pread(self._descriptor, length, offset)
+            descriptor = self._open() if self._descriptor is None else self._descriptor
+            data = os.pread(descriptor, length, offset)
         except OSError as error:
             raise DataError(
                 f"{self.path}: cannot read at byte {offset:,}: {error.strerror}. "
@@ -64,6 +61,12 @@ class RecordFile:
                 f"it ends at {offset + len(data):,}. Copy it again."
             )
         return data
+
+    def _open(self) -> int:
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, descriptor)
+        self._descriptor = descriptor
+        return descriptor
 
     def frame(self, offset: int) -> tuple[int, int]:
         """(cflag, length) of the part that begins at `offset`; DataError if none does."""
