@@ -16,7 +16,8 @@ def draw_curves(run: Path) -> Path:
     epoch_at = {row["step"]: row["epoch"] for row in rows if "epoch" in row}
     names = sorted({name for row in rows for name in row})
     accuracies = [name for name in names if name.startswith("accuracy/")]
-    losses = [name for name in names if name == "loss" or name.startswith("loss/")]
+    terms = [name for name in names if name.startswith("loss/")]
+    losses = ["loss", *terms] if len(terms) > 1 else ["loss"]
     cosines = [name for name in names if name == "cosine_to_teacher"]
     panels = [
         (title, chosen)
