@@ -7,12 +7,13 @@ import pytest
 from pocketface.cli.models import models
 from pocketface.errors import RecipeError
 from pocketface.models import list_models
+from pocketface.models.published import PUBLISHED
 
 
-def test_json_holds_every_model(capsys) -> None:
-    models("*", as_json=True)
+def test_json_holds_the_counts_and_the_published_figures(capsys) -> None:
+    models("*_[s5]*", as_json=True)
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
-    assert list(rows) == list_models()
+    assert list(rows) == ["iresnet_50", "pocketnet_s_128", "pocketnet_s_256"]
     assert rows["pocketnet_s_128"] == {
         "name": "pocketnet_s_128",
         "embedding_size": 128,
@@ -31,9 +32,13 @@ def test_json_holds_every_model(capsys) -> None:
     assert rows["iresnet_50"]["published_mflops"] is None
 
 
+def test_published_figures_belong_to_registered_models() -> None:
+    assert set(PUBLISHED) <= set(list_models())
+
+
 def test_the_table_fits_80_columns(capsys, monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    models("*")
+    models("*_[m1]*")
     text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from pocketface.models import IResNet, create_model, list_models, outline_model
+from pocketface.models import IResNet, create_model, outline_model
 from pocketface.models.cost import measure_cost
 
 
@@ -22,7 +22,7 @@ def test_published_figures(name: str, mmacs: float, paper_flops: int) -> None:
     assert cost.paper_flops == paper_flops
 
 
-@pytest.mark.parametrize("name", list_models("iresnet*"))
+@pytest.mark.parametrize("name", ["iresnet_18", "iresnet_50"])
 def test_macs_agree_with_torch(name: str) -> None:
     """Nothing is folded in an IResNet, so that torch's own counter must agree."""
     network = outline_model(name, image_size=32, width=0.25).eval()
