@@ -1,5 +1,6 @@
 """Embedding distillation: the student's unit embedding follows the teacher's."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -11,7 +12,7 @@ class EmbeddingDistillation(DistillationLoss):
     """PocketNet's loss: weight x MSE between unit embeddings, averaged over batch and dimensions.
 
     For embeddings of D numbers it equals weight x 2 (1 - cos) / D, so its pull on the angle
-    halves when D doubles. PocketNet uses a weight of 100.
+    halves when D doubles. PocketNet uses a weight of 100. Computed in float32 at least.
     """
 
     def __init__(self, weight: float = 100.0) -> None:
@@ -22,6 +23,7 @@ class EmbeddingDistillation(DistillationLoss):
 
     def forward(self, student: Outputs, teacher: Outputs, labels: Tensor) -> dict[str, Tensor]:
         """One term, `embedding`; see DistillationLoss."""
-        ours = F.normalize(student.embeddings.float(), dim=1)
-        theirs = F.normalize(teacher.embeddings.float(), dim=1)
+        wide = torch.promote_types(student.embeddings.dtype, torch.float32)
+        ours = F.normalize(student.embeddings.to(wide), dim=1)
+        theirs = F.normalize(teacher.embeddings.to(wide), dim=1)
         return {"embedding": self.weight * F.mse_loss(ours, theirs)}

@@ -19,7 +19,7 @@ class DistillationLoss(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, student: Outputs, teacher: Outputs, labels: Tensor) -> dict[str, Tensor]:
-        """Loss terms by name, float32 scalars.
+        """Loss terms by name, scalars.
 
         Args:
             student: embeddings (N, D) with gradient.

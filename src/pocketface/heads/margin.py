@@ -16,8 +16,8 @@ class MarginHead(nn.Module, ABC):
 
     The class centres are the columns of `kernel`, float32 (D, C): the name and the shape of the
     published `<step>header.pth`. They are initialised from normal(0, 0.01). Cosines and margins
-    are computed in float32 whatever the precision of the embeddings, since 1 - cos^2 loses all
-    its digits in half precision.
+    are computed in float32 at least: 1 - cos^2 loses all its digits in half precision. Embeddings
+    in float64 stay so.
 
     Args:
         embedding_size: D.
@@ -45,7 +45,7 @@ class MarginHead(nn.Module, ABC):
                 f"embedding_size and classes must be at least 1. "
                 f"Got {embedding_size} and {classes} instead."
             )
-        if scale <= 0:
+        if not 0 < scale < math.inf:
             raise ValueError(f"scale must be a float above 0. Got {scale} instead.")
         if not 0 <= margin < math.pi / 2:
             raise ValueError(f"margin must be a float in [0, pi/2). Got {margin} instead.")
@@ -59,10 +59,11 @@ class MarginHead(nn.Module, ABC):
         """Lower the cosines (N,) of the true classes by the margin."""
 
     def cosines(self, embeddings: Tensor) -> Tensor:
-        """Cosines (N, C), float32 in [-1, 1], between embeddings (N, D) and all centres."""
+        """Cosines (N, C), in [-1, 1], between embeddings (N, D) and all centres."""
+        wide = torch.promote_types(embeddings.dtype, torch.float32)
         with torch.autocast(device_type=embeddings.device.type, enabled=False):
-            directions = F.normalize(embeddings.float(), dim=1)
-            centres = F.normalize(self.kernel.float(), dim=0)
+            directions = F.normalize(embeddings.to(wide), dim=1)
+            centres = F.normalize(self.kernel.to(wide), dim=0)
             return (directions @ centres).clamp(-1.0, 1.0)
 
     def logits(self, embeddings: Tensor, labels: Tensor) -> Tensor:
@@ -78,7 +79,7 @@ class MarginHead(nn.Module, ABC):
         return self.scale * cosine.scatter(1, index, self.target_cosine(target))
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """Mean cross-entropy over the batch, a float32 scalar."""
+        """Mean cross-entropy over the batch, a scalar of the cosines' type."""
         return F.cross_entropy(self.logits(embeddings, labels), labels)
 
 
