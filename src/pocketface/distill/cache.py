@@ -57,6 +57,7 @@ class EmbeddingCache:
     embedding_size: int
     shard_images: int = SHARD_IMAGES
     checksums: dict[int, str] = field(default_factory=dict)
+    _mapped: dict[int, npt.NDArray[np.float16]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def open(
@@ -115,7 +116,8 @@ class EmbeddingCache:
             progress: hears how many images each batch held.
 
         Raises:
-            DataError: if the teacher gives numbers that float16 cannot hold.
+            DataError: if the teacher gives numbers that float16 cannot hold, or `read` gives
+                fewer images than asked for.
         """
         for number in self.missing:
             start = number * self.shard_images
@@ -131,10 +133,12 @@ class EmbeddingCache:
                 progress(len(batch))
             if done != len(span):
                 raise DataError(f"expected {len(span)} images from {start} on, read {done}.")
-            if not np.isfinite(shard).all():
+            broken = np.flatnonzero(~np.isfinite(shard).all(axis=(0, 2)))
+            if len(broken):
                 raise DataError(
-                    "the teacher's embeddings hold numbers beyond float16 (65,504) or NaN. "
-                    "Check its weights and its preprocessing."
+                    f"the teacher's embeddings of {len(broken):,} of {len(span):,} images hold NaN "
+                    f"or numbers beyond float16's 65,504, first of image {start + broken[0]:,} of "
+                    "the training set. Check the teacher's weights and its preprocessing."
                 )
             self._write(number, shard)
 
@@ -146,14 +150,21 @@ class EmbeddingCache:
         shards = indices // self.shard_images
         for number in np.unique(shards):
             rows = np.flatnonzero(shards == number)
-            block = np.load(self.shard_path(int(number)), mmap_mode="r")
+            block = self._shard(int(number))
             within = indices[rows] - number * self.shard_images
             result[rows] = block[mirrored[rows].astype(np.intp), within]
         return result
 
+    def _shard(self, number: int) -> npt.NDArray[np.float16]:
+        # A batch is spread over all shards: opening them anew at each step would cost as much.
+        if number not in self._mapped:
+            self._mapped[number] = np.load(self.shard_path(number), mmap_mode="r")
+        return self._mapped[number]
+
     def _write(self, number: int, shard: npt.NDArray[np.float16]) -> None:
         with atomic.atomic_path(self.shard_path(number)) as temporary, temporary.open("wb") as file:
             np.save(file, shard)
+        self._mapped.pop(number, None)
         self.checksums[number] = sha256_of(self.shard_path(number))
         index = {
             "images": self.images,
@@ -190,7 +201,8 @@ def _read_index(path: Path) -> dict[str, Any]:
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         shards = stored["shards"]
-        int(stored["shard_images"])
+        if int(stored["shard_images"]) < 1:
+            raise ValueError(f"shard_images is {stored['shard_images']}")
         for number, checksum in shards.items():
             int(number)
             bytes.fromhex(checksum)

@@ -11,6 +11,9 @@ from pocketface.distill.losses import DistillationLoss
 from pocketface.errors import RecipeError
 from pocketface.preprocessing import Preprocessing
 
+_SHOWN = 5
+"""How many missing files an error names."""
+
 
 class DistillConfig(BaseModel):
     """Distillation in a recipe; the defaults are PocketNet's (embedding MSE, weight 100).
@@ -59,19 +62,22 @@ def teacher_files(config: DistillConfig) -> list[Path]:
             )
         return [teacher]
     if not config.multi_step:
-        return [_existing(teacher / "last.safetensors", teacher)]
+        return _existing([teacher / "last.safetensors"], teacher)
     listing = teacher / "milestones"
-    kept = sorted(listing.glob("epoch_*.safetensors"))
+    kept = [
+        int(path.stem.removeprefix("epoch_"))
+        for path in listing.glob("epoch_*.safetensors")
+        if path.stem.removeprefix("epoch_").isdecimal()
+    ]
     if not kept:
         raise RecipeError(
             f"{teacher} holds no milestones (milestones/epoch_0001.safetensors, ...). "
             "Train the teacher with `milestones: true` in its recipe."
         )
-    last = max(int(kept[-1].stem.removeprefix("epoch_")), _planned_epochs(teacher))
-    return [
-        _existing(listing / f"epoch_{number:04d}.safetensors", teacher)
-        for number in range(1, last + 1)
-    ]
+    last = max(*kept, _planned_epochs(teacher))
+    return _existing(
+        [listing / f"epoch_{number:04d}.safetensors" for number in range(1, last + 1)], teacher
+    )
 
 
 def _planned_epochs(run: Path) -> int:
@@ -79,14 +85,22 @@ def _planned_epochs(run: Path) -> int:
     recipe = run / "recipe.yaml"
     if not recipe.is_file():
         return 0
-    content = yaml.safe_load(recipe.read_text(encoding="utf-8"))
-    return int(content.get("epochs", 0)) if isinstance(content, dict) else 0
-
-
-def _existing(path: Path, run: Path) -> Path:
-    if not path.is_file():
+    try:
+        content = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+        return int(content.get("epochs", 0))
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError, ValueError) as error:
         raise RecipeError(
-            f"the teacher's run {run} lacks {path.relative_to(run)}. "
+            f"{recipe} does not say how many epochs the teacher's run was to have: {error}. "
+            "Put the run's own recipe back, or name another teacher."
+        ) from error
+
+
+def _existing(paths: list[Path], run: Path) -> list[Path]:
+    missing = [str(path.relative_to(run)) for path in paths if not path.is_file()]
+    if missing:
+        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+        raise RecipeError(
+            f"the teacher's run {run} lacks {', '.join(missing[:_SHOWN])}{more}. "
             "Finish or repeat that run (`--resume`), or name another teacher."
         )
-    return path
+    return paths
