@@ -11,9 +11,9 @@ from typing import Any
 import torch
 
 from pocketface import atomic
-from pocketface.errors import WeightsError
+from pocketface.errors import TrainingError, WeightsError
 
-FORMAT = 1
+FORMAT = 2
 LINK = "last.ckpt"
 
 
@@ -40,18 +40,30 @@ class Position:
 
 @dataclass
 class Checkpoint:
-    """What is stored: the states of networks and optimisers, the position, the recipe."""
+    """What is stored.
+
+    Attributes:
+        states: of networks, optimisers and precision, by name.
+        position: how far the run has come.
+        recipe: what it was begun with.
+        batches: what decides its batches besides the recipe (`FaceLoader.identity`).
+    """
 
     states: dict[str, dict[str, Any]]
     position: Position
     recipe: dict[str, Any] = field(default_factory=dict)
+    batches: dict[str, int | str] = field(default_factory=dict)
 
 
 def save_checkpoint(run: Path, checkpoint: Checkpoint, keep: int = 2) -> Path:
     """Write a checkpoint into `run`, point `last.ckpt` to it, and remove all but the `keep` newest.
 
-    The previous checkpoint is removed only when the new one is safely named, so a full disk costs
-    nothing but the new file.
+    The newest are those written last: a run that goes on from an older checkpoint leaves the
+    later steps of its first way behind. An old checkpoint is removed only when the new one is
+    safely named, so a full disk costs nothing but the new file.
+
+    Raises:
+        TrainingError: if the file cannot be written.
     """
     path = run / "checkpoints" / f"step_{checkpoint.position.step:09d}.ckpt"
     content = {
@@ -59,16 +71,26 @@ def save_checkpoint(run: Path, checkpoint: Checkpoint, keep: int = 2) -> Path:
         "states": checkpoint.states,
         "position": vars(checkpoint.position),
         "recipe": checkpoint.recipe,
+        "batches": checkpoint.batches,
     }
-    with atomic.atomic_path(path) as temporary:
-        torch.save(content, temporary)
+    try:
+        with atomic.atomic_path(path) as temporary:
+            torch.save(content, temporary)
+    # A full disk is an OSError or, from inside PyTorch's writer, a RuntimeError.
+    except (OSError, RuntimeError) as error:
+        raise TrainingError(
+            f"the checkpoint {path} cannot be written: {error}. Make room on the disk and go on "
+            f"with --resume; {run / LINK} is as it was."
+        ) from error
     link = run / LINK
     fresh = run / f"{LINK}.tmp"
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(path.relative_to(run))
     fresh.replace(link)
     atomic.sync_folder(run)
-    for old in sorted(path.parent.glob("step_*.ckpt"))[:-keep]:
+    others = [other for other in path.parent.glob("step_*.ckpt") if other != path]
+    others.sort(key=lambda other: other.stat().st_mtime_ns, reverse=True)
+    for old in others[keep - 1 :]:
         old.unlink(missing_ok=True)
     for abandoned in path.parent.glob("*.tmp-*"):
         abandoned.unlink(missing_ok=True)
@@ -85,14 +107,17 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise WeightsError(f"no checkpoint at {path}. Start the run without --resume.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
+    # A broken or foreign file can raise nearly anything; every case is the same to the user.
     except Exception as error:
         raise WeightsError(
             f"{path} cannot be read as a checkpoint ({type(error).__name__}: {error}). "
-            "Older ones lie in the run's folder checkpoints/: name one with --resume."
+            "Older ones lie in the run's folder checkpoints/: name one with --checkpoint."
         ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise WeightsError(
             f"{path} is not a checkpoint of this version (format {FORMAT}). "
             "For weights to start from use --init."
         )
-    return Checkpoint(content["states"], Position(**content["position"]), content["recipe"])
+    return Checkpoint(
+        content["states"], Position(**content["position"]), content["recipe"], content["batches"]
+    )

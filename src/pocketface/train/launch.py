@@ -39,12 +39,20 @@ def carry_out(
     if threads is not None:
         torch.set_num_threads(threads)
     fabric = _fabric(recipe, device)
-    found = runs.resume(run, recipe, checkpoint) if resume else None
+    if resume:
+        found = runs.resume(run, recipe, checkpoint)
+    else:
+        found = None
+        # Asked before the data are read and a teacher's cache is filled.
+        runs.refuse_existing(run)
     trainer = Trainer(recipe, run, fabric, quiet)
     if found is not None:
         trainer.restore(found)
-    elif fabric.is_global_zero:
-        runs.begin(run, recipe)
+    else:
+        if fabric.is_global_zero:
+            runs.begin(run, recipe)
+        # So that a run that is killed before its first step can be resumed too.
+        trainer.save()
     result = trainer.train()
     return result if fabric.is_global_zero else None
 
@@ -58,9 +66,11 @@ def _fabric(recipe: Recipe, device: str) -> Fabric:
             devices=local,
             num_nodes=max(1, world // local),
             strategy="ddp" if world > 1 else "auto",
-            precision=recipe.precision,  # type: ignore[arg-type]
+            precision=recipe.precision,
         )
-    except (ValueError, RuntimeError) as error:
-        raise RecipeError(f"device '{device}' cannot be used: {error}") from error
+    except (ValueError, RuntimeError, ImportError) as error:
+        raise RecipeError(
+            f"device '{device}' with precision '{recipe.precision}' cannot be used: {error}"
+        ) from error
     fabric.launch()
     return fabric

@@ -6,6 +6,7 @@ resumed run goes on in the middle of an epoch as if it had never stopped.
 """
 
 import contextlib
+import hashlib
 import os
 import signal
 from collections.abc import Iterator, Sequence
@@ -141,6 +142,18 @@ class FaceLoader:
     def steps(self) -> int:
         """Steps per epoch; the images that do not fill a last batch wait for another epoch."""
         return len(self.labels) // self.global_batch
+
+    @property
+    def identity(self) -> dict[str, int | str]:
+        """What decides the batches besides the recipe: a resumed run must find it unchanged.
+
+        The images' bytes are not read for it.
+        """
+        return {
+            "global batch": self.global_batch,
+            "images": len(self.labels),
+            "labels": hashlib.sha256(self.labels.tobytes()).hexdigest()[:16],
+        }
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[LoadedBatch]:
         """The batches of `epoch` (0-based) from step `start` on.

@@ -5,13 +5,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
+from pocketface.card import read_card
 from pocketface.distill import FaceBatch, Teacher, create_loss
-from pocketface.errors import TrainingError
+from pocketface.errors import RecipeError, TrainingError
 from pocketface.heads import create_head
 from pocketface.models import create_model
 from pocketface.models.backbone import Backbone
@@ -28,11 +30,15 @@ from pocketface.train.objective import Objective
 from pocketface.train.recipe import Recipe
 from pocketface.train.schedule import learning_rate
 from pocketface.train.sources import open_sources
-from pocketface.train.stop import StopRequest
+from pocketface.train.stop import StopRequest, stopped
 from pocketface.train.teachers import create_teacher
 from pocketface.train.validation import Validator
+from pocketface.train.window import LogWindow
 
 LOG_EVERY = 20
+
+_SHOWN = 5
+"""How many unreadable images are named at a time."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ class Trainer:
         )
         if recipe.channels_last:
             backbone = backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.preprocessing = Preprocessing(image_size=backbone.image_size)
+        self.preprocessing = _preprocessing(recipe, backbone)
         head = create_head(recipe.head, backbone.embedding_size, len(self.faces.people), generator)
         loss = None if recipe.distill is None else create_loss(recipe.distill)
         self.objective = Objective(backbone, head, loss)
@@ -96,6 +102,7 @@ class Trainer:
         self.validator = Validator(recipe.validation, self.preprocessing)
         self.position = Position()
         self.validation: dict[str, float] = {}
+        self.told: set[str] = set()
 
     @property
     def backbone(self) -> Backbone:
@@ -103,13 +110,31 @@ class Trainer:
         return self.objective.backbone
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go on from `checkpoint`."""
+        """Go on from `checkpoint`.
+
+        Raises:
+            RecipeError: if the batches would be others, since the data or the number of processes
+                changed.
+        """
+        ours, theirs = self.loader.identity, checkpoint.batches
+        changed = [
+            f"{key}: {ours.get(key)} here, {theirs.get(key)} there"
+            for key in ours
+            if ours.get(key) != theirs.get(key)
+        ]
+        if changed:
+            raise RecipeError(
+                f"{self.run} was begun with other training images, or another number of "
+                "processes; it cannot go on with these:\n  " + "\n  ".join(changed) + "\n"
+                "Give the same again, or begin a new run with another --out."
+            )
         self.backbone.load_state_dict(checkpoint.states["backbone"])
         self.objective.head.load_state_dict(checkpoint.states["head"])
         if self.objective.distillation is not None:
             self.objective.distillation.load_state_dict(checkpoint.states["distillation"])
         for name, optimiser in zip(("backbone", "head"), self.optimisers, strict=True):
             optimiser.load_state_dict(checkpoint.states[f"{name}_optimiser"])
+        self.fabric.strategy.precision.load_state_dict(checkpoint.states["precision"])
         self.position = replace(checkpoint.position)
 
     def checkpoint(self) -> Checkpoint:
@@ -119,16 +144,20 @@ class Trainer:
             "head": self.objective.head.state_dict(),
             "backbone_optimiser": self.optimisers[0].state_dict(),
             "head_optimiser": self.optimisers[1].state_dict(),
+            "precision": self.fabric.strategy.precision.state_dict(),
         }
         if self.objective.distillation is not None:
             states["distillation"] = self.objective.distillation.state_dict()
-        return Checkpoint(states, self.position, self.recipe.model_dump(mode="json"))
+        return Checkpoint(
+            states, self.position, self.recipe.model_dump(mode="json"), self.loader.identity
+        )
 
     def train(self) -> RunResult:
         """Train to the end of the last epoch, or until a stop is asked for.
 
         Raises:
-            TrainingError: if the loss is no longer a number; `last.ckpt` is from before that.
+            TrainingError: if the loss or a weight is no longer a number; `last.ckpt` is from
+                before that.
             StoppedError: if Ctrl-C or SIGTERM came; the run can be resumed.
         """
         recipe, position = self.recipe, self.position
@@ -137,6 +166,10 @@ class Trainer:
         done = position.step * self.loader.global_batch
         screen = Screen(self.run.name, total, done, "images", self.quiet)
         screen.say(self._description())
+        if self.faces.faults:
+            name, reason = self.faces.faults[0]
+            screen.say(f"left out of the data: {len(self.faces.faults)}, first {name}: {reason}")
+        self._tell_unreadable(screen)
         try:
             with StopRequest() as stop:
                 while position.epoch < recipe.epochs:
@@ -156,38 +189,66 @@ class Trainer:
         if self.teacher is not None:
             self.teacher.at_epoch(position.epoch, recipe.epochs)
         saved = time.monotonic()
-        sums: dict[str, Tensor] = {}
-        since, began, waited = 0, time.monotonic(), 0.0
-        batches = iter(self.loader.epoch(position.epoch, position.step_in_epoch))
-        for loaded, wait in _timed(batches):
+        window = LogWindow()
+        for loaded, waited in _timed(self.loader.epoch(position.epoch, position.step_in_epoch)):
             rate = self._set_rate()
-            for name, value in self.step(loaded).items():
-                sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value
-            since, waited = since + 1, waited + wait
+            window.add(self.step(loaded), waited)
             position.step += 1
             position.step_in_epoch += 1
             position.images += self.loader.global_batch
             screen.advance(self.loader.global_batch)
             due = position.step % LOG_EVERY == 0 or position.step_in_epoch == self.loader.steps
-            late = time.monotonic() - saved > recipe.checkpoint_minutes * 60
-            if due or late or stop.asked:
-                seconds = time.monotonic() - began
-                values = {name: float(value) / since for name, value in sums.items()}
-                self._check(values["loss"])
-                values |= {
-                    "learning_rate": rate,
-                    "epoch": position.epoch + position.step_in_epoch / self.loader.steps,
-                    "images_per_second": since * self.loader.global_batch / seconds,
-                    "loader_wait": waited / seconds,
-                }
-                position.seconds += seconds
-                if log is not None:
-                    log.write(position.step, values)
-                sums, since, began, waited = {}, 0, time.monotonic(), 0.0
-            if late or stop.asked:
-                self._save()
+            overdue = time.monotonic() - saved > recipe.checkpoint_minutes * 60
+            late, asked = self._agree(due, overdue, stop.asked)
+            if due or late or asked:
+                self._write_row(log, window, rate)
+                window = LogWindow()
+            if late or asked:
+                self._check_weights()
+                self.save()
                 saved = time.monotonic()
-            stop.raise_if_asked(self.run)
+            if asked:
+                raise stopped(self.run)
+
+    def _agree(self, due: bool, late: bool, asked: bool) -> tuple[bool, bool]:
+        """Whether to save, and whether to stop: the same answer in all processes.
+
+        They must leave the loop at one step, or those that go on wait for the others for ever. To
+        ask one another costs a pause, so several processes do it only where a row is due.
+        """
+        if self.fabric.world_size == 1:
+            return late, asked
+        if not due:
+            return False, False
+        wishes = torch.tensor([late, asked], dtype=torch.float32, device=self.fabric.device)
+        anyone: Any = self.fabric.all_reduce(wishes, reduce_op="max")
+        return bool(anyone[0]), bool(anyone[1])
+
+    def _write_row(self, log: RunLog | None, window: LogWindow, rate: float) -> None:
+        position = self.position
+        values = window.means(self.fabric, self.loader.global_batch)
+        if not math.isfinite(values["loss"]):
+            raise self._diverged(f"the loss is {values['loss']}")
+        position.seconds += window.seconds
+        epoch = position.epoch + position.step_in_epoch / self.loader.steps
+        if log is not None:
+            log.write(position.step, values | {"learning_rate": rate, "epoch": epoch})
+
+    def _check_weights(self) -> None:
+        """Keep weights that are no numbers from being saved: a loss tells of them a step late."""
+        for name, tensor in self.objective.state_dict().items():
+            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+                raise self._diverged(f"the weights hold numbers that are not finite ({name})")
+
+    def _diverged(self, what: str) -> TrainingError:
+        optimiser = self.recipe.optimiser
+        bound = optimiser.clip_norm or "none"
+        return TrainingError(
+            f"{what} at step {self.position.step}. Begin a new run with a lower "
+            f"optimiser.learning_rate (now {optimiser.learning_rate}) or a closer bound on the "
+            f"gradient, optimiser.clip_norm (now {bound}). {self.run / 'last.ckpt'} is from before "
+            "this."
+        )
 
     def step(self, loaded: LoadedBatch) -> dict[str, Tensor]:
         """Take one optimiser step on `loaded`; gives loss terms and norms by name."""
@@ -223,6 +284,7 @@ class Trainer:
         return values
 
     def _end_epoch(self, log: RunLog | None, screen: Screen) -> None:
+        self._check_weights()
         position = self.position
         position.epoch += 1
         position.step_in_epoch = 0
@@ -243,13 +305,20 @@ class Trainer:
             self._save_weights(runs.milestone_path(self.run, position.epoch))
         if ended:
             self._save_weights(self.run / runs.LAST)
-            for fault in sorted(self.loader.unreadable)[:5]:
-                screen.say(f"left out: {fault}")
-            if self.loader.unreadable:
-                screen.say(f"images that could not be read: {len(self.loader.unreadable)}")
-        self._save()
+        self._tell_unreadable(screen)
+        self.save()
 
-    def _save(self) -> None:
+    def _tell_unreadable(self, screen: Screen) -> None:
+        """Say which images were found unreadable since the last time."""
+        fresh = sorted(self.loader.unreadable - self.told)
+        for fault in fresh[:_SHOWN]:
+            screen.say(f"left out: {fault}")
+        if len(fresh) > _SHOWN:
+            screen.say(f"left out: {len(fresh) - _SHOWN} more images that cannot be read")
+        self.told |= set(fresh)
+
+    def save(self) -> None:
+        """Write a checkpoint; does nothing but on the first process."""
         if self.fabric.is_global_zero:
             save_checkpoint(self.run, self.checkpoint())
 
@@ -279,14 +348,6 @@ class Trainer:
                 group["lr"] = rate
         return rate
 
-    def _check(self, loss: float) -> None:
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"the loss is {loss} at step {self.position.step}. Lower "
-                "optimiser.learning_rate or optimiser.clip_norm; the newest checkpoint before "
-                f"this is {self.run / 'last.ckpt'}."
-            )
-
     def _create_teacher(self, backbone: Backbone) -> Teacher | None:
         config = self.recipe.distill
         if config is None:
@@ -309,6 +370,13 @@ class Trainer:
             f"{self.recipe.epochs} epochs of {self.loader.steps} steps of "
             f"{self.loader.global_batch} images on {self.fabric.device}"
         )
+
+
+def _preprocessing(recipe: Recipe, backbone: Backbone) -> Preprocessing:
+    """What the initial weights' card says, if they have one; else the field's usual."""
+    card = None if recipe.model.init is None else read_card(recipe.model.init)
+    usual = Preprocessing() if card is None else card.preprocessing
+    return usual.model_copy(update={"image_size": backbone.image_size})
 
 
 def _sgd(recipe: Recipe, module: torch.nn.Module) -> torch.optim.SGD:

@@ -7,7 +7,7 @@ every change from the command line, is written to the run's folder.
 import difflib
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -77,7 +77,7 @@ class Recipe(BaseModel):
     epochs: int = Field(default=26, ge=1)
     batch_size: int = Field(default=128, ge=2)
     seed: int = Field(default=0, ge=0)
-    precision: str = Field(default="32-true", description="as Lightning Fabric names it")
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
     channels_last: bool = True
     milestones: bool = Field(
         default=False, description="keep the weights of every epoch, to teach in steps"

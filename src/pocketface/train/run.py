@@ -1,5 +1,6 @@
 """The folder of a run: what it holds, and whether it may be begun or continued."""
 
+import os
 from pathlib import Path
 
 from pocketface.errors import RecipeError
@@ -10,6 +11,10 @@ RECIPE = "recipe.yaml"
 LAST = "last.safetensors"
 BEST = "best.safetensors"
 
+_SIGNS = (LINK, BEST, LAST, "milestones")
+"""What shows that a folder holds a run; one that was stopped before its first checkpoint has none
+of these, and may be begun again."""
+
 _OUTCOME_FREE = ("data.workers", "data.in_memory", "checkpoint_minutes")
 
 
@@ -18,16 +23,23 @@ def milestone_path(run: Path, epoch: int) -> Path:
     return run / "milestones" / f"epoch_{epoch:04d}.safetensors"
 
 
+def refuse_existing(run: Path) -> None:
+    """Raise RecipeError if the folder `run` holds a run."""
+    found = [name for name in _SIGNS if os.path.lexists(run / name)]
+    if found:
+        raise RecipeError(
+            f"{run} holds a run already ({found[0]}). Continue it with --resume, or choose "
+            "another --out."
+        )
+
+
 def begin(run: Path, recipe: Recipe) -> None:
     """Make the folder of a new run and write its recipe.
 
     Raises:
         RecipeError: if the folder holds a run already.
     """
-    if (run / RECIPE).exists():
-        raise RecipeError(
-            f"{run} holds a run already. Continue it with --resume, or choose another --out."
-        )
+    refuse_existing(run)
     run.mkdir(parents=True, exist_ok=True)
     save_recipe(recipe, run / RECIPE)
 

@@ -29,14 +29,12 @@ class StopRequest:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def raise_if_asked(self, run: Path) -> None:
-        """Raise StoppedError if a stop was asked for; call it when everything is saved."""
-        if self.asked:
-            raise StoppedError(
-                f"stopped; {run} is saved. Go on with the same command and --resume."
-            )
-
     def _remember(self, number: int, frame: FrameType | None) -> None:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
+
+
+def stopped(run: Path) -> StoppedError:
+    """What to raise when a stop was asked for and everything is saved."""
+    return StoppedError(f"stopped; {run} is saved. Go on with the same command and --resume.")

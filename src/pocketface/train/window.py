@@ -1,0 +1,45 @@
+"""The means of what the steps measured since the last row of the log."""
+
+import time
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+
+class LogWindow:
+    """Collects the values of steps; they stay on their device until a row is due."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._steps = 0
+        self._waited = 0.0
+        self._began = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """How long ago the window was opened."""
+        return time.monotonic() - self._began
+
+    def add(self, values: dict[str, Tensor], waited: float) -> None:
+        """Take one step's scalars, and the seconds that it waited for its batch."""
+        for name, value in values.items():
+            self._sums[name] = self._sums.get(name, torch.zeros_like(value)) + value
+        self._steps += 1
+        self._waited += waited
+
+    def means(self, fabric: Fabric, global_batch: int) -> dict[str, float]:
+        """Means over the steps and over all processes, which must call this together.
+
+        Besides the steps' own values: `images_per_second`, and `loader_wait`, the share of the
+        time spent waiting for batches (both of this process).
+        """
+        sums = torch.stack([value.float() for value in self._sums.values()])
+        mean: Any = fabric.all_reduce(sums, reduce_op="mean")
+        seconds = self.seconds
+        return {
+            **dict(zip(self._sums, (mean / self._steps).tolist(), strict=True)),
+            "images_per_second": self._steps * global_batch / seconds,
+            "loader_wait": self._waited / seconds,
+        }
