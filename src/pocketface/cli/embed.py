@@ -49,7 +49,7 @@ def embed(
     from pocketface.cli.progress import images_progress
     from pocketface.embedding.archive import write_archive
     from pocketface.embedding.flat_folder import open_images
-    from pocketface.errors import DataError, RecipeError
+    from pocketface.errors import DataError, RecipeError, StoppedError
 
     if out.suffix != ".npz":
         raise RecipeError(f"--out must end in .npz, got {out}.")
@@ -70,13 +70,9 @@ def embed(
         with images_progress("Embedding") as progress:
             summary = write_archive(out, faces, embedder, flip=flip, progress=progress)
     except KeyboardInterrupt:
-        console.print(
-            f"Finished chunks are kept in {out}.partial; run the same command to go on.",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
-        raise
+        raise StoppedError(
+            f"Stopped; finished chunks are kept in {out}.partial. Run the same command to go on."
+        ) from None
     except OSError as error:
         raise DataError(
             f"{out} cannot be written: {error.strerror}. Choose another place with --out."
