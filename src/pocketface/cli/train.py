@@ -155,7 +155,10 @@ def _changes(
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise RecipeError(f"--set takes KEY=VALUE, such as epochs=10. Got '{text}'.")
-        changes[key] = yaml.safe_load(value)
+        try:
+            changes[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise RecipeError(f"the value in --set {text} is not YAML: {error}") from error
     return changes
 
 

@@ -34,6 +34,9 @@ class DistillConfig(BaseModel):
     preprocessing: Preprocessing | None = Field(
         default=None, description="of a teacher without a card"
     )
+    architecture: str | None = Field(
+        default=None, description="of a teacher that is a state dict without a card"
+    )
 
 
 def create_loss(config: DistillConfig) -> DistillationLoss:

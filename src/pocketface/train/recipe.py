@@ -7,10 +7,11 @@ every change from the command line, is written to the run's folder.
 import difflib
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
 from pocketface import atomic
 from pocketface.distill.config import DistillConfig
@@ -30,6 +31,17 @@ class ModelConfig(BaseModel):
     image_size: int | None = Field(default=None, ge=16, description="none: the model's own")
     options: dict[str, Any] = Field(default_factory=dict)
     init: Path | None = Field(default=None, description="weights to start from (fine-tuning)")
+
+    @field_validator("options")
+    @classmethod
+    def _not_keys_of_ours(cls, options: dict[str, Any]) -> dict[str, Any]:
+        reserved = {"embedding_size", "image_size", "weights", "generator"} & options.keys()
+        if reserved:
+            raise ValueError(
+                f"{', '.join(sorted(reserved))} cannot be set here: use model.embedding_size, "
+                "model.image_size, model.init and seed"
+            )
+        return options
 
 
 class DataConfig(BaseModel):
@@ -112,7 +124,10 @@ def load_recipe(name: str, changes: dict[str, Any] | None = None) -> Recipe:
     """
     path = Path(name)
     if path.is_file():
-        text = path.read_text(encoding="utf-8")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise RecipeError(f"{name} is not a text file: {error}. Give a YAML file.") from error
     elif name in shipped_recipes():
         source = resources.files("pocketface") / "recipes" / f"{name}.yaml"
         text = source.read_text(encoding="utf-8")
@@ -138,12 +153,40 @@ def parse_recipe(content: dict[str, Any], name: str) -> Recipe:
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
-        lines = [
-            f"  {'.'.join(str(part) for part in fault['loc'])}: {fault['msg']} "
-            f"(got {fault['input']!r})"
-            for fault in error.errors()
-        ]
+        lines = [_said(fault) for fault in error.errors()]
         raise RecipeError(f"{name} cannot be used as a recipe:\n" + "\n".join(lines)) from error
+
+
+def _said(fault: ErrorDetails) -> str:
+    """One line on one fault of a recipe."""
+    key = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        allowed = _keys_beside(fault["loc"])
+        near = difflib.get_close_matches(str(fault["loc"][-1]), allowed, 1)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        return f"  {key}: no such key; {hint}Allowed: {', '.join(allowed)}"
+    # The input of these two is a whole section.
+    found = "" if not key or fault["type"] == "missing" else f" (got {fault['input']!r})"
+    return f"  {key or 'recipe'}: {fault['msg']}{found}"
+
+
+def _keys_beside(place: tuple[int | str, ...]) -> list[str]:
+    """The keys that the section of `place` allows."""
+    sections: list[type[BaseModel]] = [Recipe]
+    for part in place[:-1]:
+        fields = [
+            section.model_fields[str(part)] for section in sections if part in section.model_fields
+        ]
+        # A part that is no field is the kind that told the schedules apart.
+        sections = [model for field in fields for model in _models_in(field.annotation)] or sections
+    return sorted({name for section in sections for name in section.model_fields})
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """The sections that a field may hold."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in get_args(annotation) for model in _models_in(inner)]
 
 
 def dump_recipe(recipe: Recipe) -> str:
@@ -179,7 +222,9 @@ def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def _set(content: dict[str, Any], key: str, value: Any) -> None:
     *folders, last = key.split(".")
     for folder in folders:
-        inner = content.setdefault(folder, {})
+        inner = content.get(folder)
+        if inner is None:
+            inner = content[folder] = {}
         if not isinstance(inner, dict):
             raise RecipeError(f"'{key}' cannot be set: '{folder}' is a value, not a section.")
         content = inner

@@ -61,3 +61,26 @@ def resume(run: Path, recipe: Recipe, checkpoint: Path | None = None) -> Checkpo
             + "\nGive the same options again, or begin a new run with another --out."
         )
     return found
+
+
+def refuse_other_batches(
+    run: Path, ours: dict[str, int | str], theirs: dict[str, int | str]
+) -> None:
+    """Raise RecipeError if a run would go on with other batches than it was begun with.
+
+    Args:
+        run: the run's folder.
+        ours: what decides the batches now (`FaceLoader.identity`).
+        theirs: the same of the checkpoint.
+    """
+    changed = [
+        f"{key}: {ours[key]} here, {theirs.get(key)} there"
+        for key in ours
+        if ours[key] != theirs.get(key)
+    ]
+    if changed:
+        raise RecipeError(
+            f"{run} was begun with other training images, or another number of processes; it "
+            "cannot go on with these:\n  " + "\n  ".join(changed) + "\n"
+            "Give the same again, or begin a new run with another --out."
+        )

@@ -5,6 +5,9 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
+import torch
+from lightning_fabric import Fabric
+
 from pocketface.errors import StoppedError
 
 
@@ -33,6 +36,21 @@ class StopRequest:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
+
+
+def agree(fabric: Fabric, *, row_due: bool, late: bool, asked: bool) -> tuple[bool, bool]:
+    """Whether to save and whether to stop, the same answer in all processes.
+
+    All must leave the loop at one step, or those that go on wait for the others for ever. To ask
+    one another costs a pause, so several processes do it only at steps that end a row of the log.
+    """
+    if fabric.world_size == 1:
+        return late, asked
+    if not row_due:
+        return False, False
+    wishes = torch.tensor([late, asked], dtype=torch.float32, device=fabric.device)
+    anyone: Any = fabric.all_reduce(wishes, reduce_op="max")
+    return bool(anyone[0]), bool(anyone[1])
 
 
 def stopped(run: Path) -> StoppedError:

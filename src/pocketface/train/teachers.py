@@ -1,12 +1,15 @@
 """From a recipe's words on distillation to a teacher that can be asked."""
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from pocketface.card import card_path, read_card
 from pocketface.data import Faces
 from pocketface.data.jpeg import decode_rgb
 from pocketface.distill import (
@@ -18,10 +21,11 @@ from pocketface.distill import (
     Teacher,
     teacher_files,
 )
+from pocketface.embedding.embedder import Embedder
 from pocketface.embedding.load import load_embedder
 from pocketface.embedding.resize import resize_faces
+from pocketface.embedding.torch_embedder import TorchEmbedder
 from pocketface.errors import DataError, RecipeError
-from pocketface.models.weights import load_backbone
 from pocketface.train.log import Screen
 
 _CACHE_BATCH = 256
@@ -47,61 +51,112 @@ def create_teacher(
         quiet: print nothing.
 
     Raises:
-        RecipeError: if a teacher's file is missing, or its embeddings have another size.
+        RecipeError: if a teacher's file is missing or not described, or its embeddings have
+            another size; before anything is computed.
+        WeightsError: if a teacher's file is broken.
     """
-    steps = [_one(path, config, faces, device, fill, quiet) for path in teacher_files(config)]
-    teacher = MultiStepTeacher(steps) if config.multi_step else steps[0]
-    if teacher.embedding_size != embedding_size:
-        raise RecipeError(
-            f"the teacher {config.teacher} gives embeddings of {teacher.embedding_size} numbers, "
-            f"the student of {embedding_size}. "
-            f"Set model.embedding_size: {teacher.embedding_size}, or choose another teacher."
-        )
+    paths = teacher_files(config)
+    steps: list[Callable[[], Teacher]]
+    if config.cache is None:
+        if config.multi_step:
+            for path in paths:
+                _check_milestone(path, embedding_size)
+        steps = [partial(_live, path, config, embedding_size, device) for path in paths]
+    else:
+        cached = [_cached(path, config, faces, embedding_size, fill, quiet) for path in paths]
+        steps = [partial(_same, teacher) for teacher in cached]
+    return MultiStepTeacher(steps, embedding_size) if config.multi_step else steps[0]()
+
+
+def _same(teacher: Teacher) -> Teacher:
     return teacher
 
 
-def _one(
+def _live(
+    path: Path, config: DistillConfig, embedding_size: int, device: torch.device
+) -> LiveTeacher:
+    if path.suffix == ".onnx":
+        raise RecipeError(
+            f"the teacher {path} is an ONNX file, which teaches from cached embeddings only. "
+            "Name a folder for them with --cache."
+        )
+    embedder = _load(path, config)
+    assert isinstance(embedder, TorchEmbedder)
+    _check_size(path, embedder.embedding_size, embedding_size)
+    return LiveTeacher(embedder.backbone.to(device), embedder.preprocessing)
+
+
+def _cached(
     path: Path,
     config: DistillConfig,
     faces: Faces,
-    device: torch.device,
+    embedding_size: int,
     fill: bool,
     quiet: bool,
-) -> Teacher:
-    if config.cache is None:
-        if path.suffix == ".onnx":
-            raise RecipeError(
-                f"the teacher {path} is an ONNX file, which teaches from cached embeddings only. "
-                "Name a folder for them with --cache."
-            )
-        backbone, card = load_backbone(path)
-        return LiveTeacher(backbone.to(device), card.preprocessing)
-    embedder = load_embedder(path, config.preprocessing)
+) -> CachedTeacher:
+    assert config.cache is not None
+    embedder = _load(path, config)
+    _check_size(path, embedder.embedding_size, embedding_size)
     cache = EmbeddingCache.open(config.cache, embedder, faces.fingerprint(), len(faces))
     if fill and cache.missing:
         screen = Screen(
             f"embedding the training set with {path.name}", len(faces), 0, "images", quiet
         )
+        side = embedder.preprocessing.image_size
         try:
-            cache.fill(embedder, lambda span: _batches(faces, span), screen.advance)
+            cache.fill(embedder, lambda span: _batches(faces, span, side), screen.advance)
         finally:
             screen.close()
     return CachedTeacher(cache)
 
 
-def _batches(faces: Faces, span: range) -> Iterator[npt.NDArray[np.uint8]]:
-    """Decoded images of `span`, in order, as they stand on disk if all have one size.
+def _load(path: Path, config: DistillConfig) -> Embedder:
+    """Open a teacher's file; a foreign one is described by the recipe."""
+    if not card_path(path).is_file():
+        if config.preprocessing is None:
+            raise RecipeError(
+                f"the teacher {path} has no card ({card_path(path).name}) that says its "
+                "preprocessing. Say it, for example the field's usual one: --set "
+                "'distill.preprocessing={image_size: 112, mean: [0.5, 0.5, 0.5], "
+                "std: [0.5, 0.5, 0.5]}'"
+            )
+        if path.suffix in (".pt", ".pth") and config.architecture is None:
+            raise RecipeError(
+                f"the teacher {path} is a state dict, which does not say its network. Name it: "
+                "--set distill.architecture=NAME; `pocketface models` lists the names."
+            )
+    return load_embedder(path, config.preprocessing, architecture=config.architecture)
 
-    An image that cannot be decoded is grey: the loader never asks for its embedding.
+
+def _check_milestone(path: Path, embedding_size: int) -> None:
+    """Find a broken milestone before the run starts, not in the epoch that needs it."""
+    card = read_card(path)
+    if card is None:
+        raise RecipeError(
+            f"the teacher's {path} has no card {card_path(path).name} beside it. Copy the "
+            "milestones with their cards."
+        )
+    _check_size(path, card.embedding_size, embedding_size)
+
+
+def _check_size(path: Path, theirs: int, ours: int) -> None:
+    if theirs != ours:
+        raise RecipeError(
+            f"the teacher {path} gives embeddings of {theirs} numbers, the student of {ours}. "
+            f"Set model.embedding_size: {theirs}, or choose another teacher."
+        )
+
+
+def _batches(faces: Faces, span: range, side: int) -> Iterator[npt.NDArray[np.uint8]]:
+    """The images of `span`, in order, resized as the teacher would resize each of them.
+
+    An image that cannot be used is grey: the loader never asks for its embedding.
     """
-    side = 0
     for start in range(span.start, span.stop, _CACHE_BATCH):
-        images = []
-        for index in range(start, min(start + _CACHE_BATCH, span.stop)):
-            try:
+        indices = range(start, min(start + _CACHE_BATCH, span.stop))
+        images = np.full((len(indices), side, side, 3), 127, np.uint8)
+        for row, index in enumerate(indices):
+            with contextlib.suppress(DataError):
                 pixels = decode_rgb(faces.encoded(index), faces.name(index))
-            except DataError:
-                pixels = np.full((max(side, 112), max(side, 112), 3), 127, np.uint8)
-            side = side or pixels.shape[0]
-            images.append(resize_faces(pixels[None], side)[0])
-        yield np.stack(images)
+                images[row] = resize_faces(pixels[None], side)[0]
+        yield images

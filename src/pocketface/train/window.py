@@ -1,11 +1,14 @@
 """The means of what the steps measured since the last row of the log."""
 
 import time
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, TypeVar
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
+
+_Batch = TypeVar("_Batch")
 
 
 class LogWindow:
@@ -43,3 +46,13 @@ class LogWindow:
             "images_per_second": self._steps * global_batch / seconds,
             "loader_wait": self._waited / seconds,
         }
+
+
+def timed(batches: Iterator[_Batch]) -> Iterator[tuple[_Batch, float]]:
+    """Each batch with the seconds that it was waited for."""
+    while True:
+        began = time.monotonic()
+        batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch, time.monotonic() - began
