@@ -116,8 +116,8 @@ class MultiStepTeacher(Teacher):
 def milestone_of(epoch: int, epochs: int, steps: int) -> int:
     """Which of `steps` teacher checkpoints guides student epoch `epoch` (0-based) of `epochs`.
 
-    With equal counts it is `epoch` itself; otherwise the checkpoint that has made at most the
-    same share of its way, rounded up: ceil((epoch + 1) * steps / epochs) - 1.
+    With equal counts it is `epoch` itself; otherwise the first checkpoint that has made at least
+    the share of its way that the student will have made: ceil((epoch + 1) * steps / epochs) - 1.
     """
     if not 0 <= epoch < epochs or steps < 1:
         raise ValueError(
