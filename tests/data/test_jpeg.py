@@ -57,7 +57,10 @@ def test_palette_with_transparent_entries_leaks_no_warning(encode):
     assert decode_rgb(data, "x").shape == (24, 32, 3)
 
 
-def test_cmyk_jpeg_falls_back_to_pillow(encode):
+@pytest.mark.parametrize("with_simplejpeg", [True, False])
+def test_cmyk_jpeg(encode, with_simplejpeg, monkeypatch):
+    if not with_simplejpeg:
+        monkeypatch.setattr(jpeg, "simplejpeg", None)
     image = Image.fromarray(np.full((16, 16, 3), (200, 30, 60), np.uint8)).convert("CMYK")
     pixels = decode_rgb(encode(image, "JPEG", quality=95), "x")
     assert np.abs(pixels.astype(int) - (200, 30, 60)).max() <= 8

@@ -246,7 +246,9 @@ def test_pixels_are_saved_without_loss(tmp_path):
         st.tuples(st.integers(0, 4), st.integers(0, 4), st.booleans()), min_size=1, max_size=25
     )
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40
+)
 def test_any_pair_set_survives_the_bin(tmp_path, rows):
     left, right, same = (np.array(column) for column in zip(*rows, strict=True))
     images = [bytes([k]) * (k + 1) for k in range(5)]

@@ -17,7 +17,9 @@ from pocketface.errors import DataError
 # Bytes in which the magic is frequent, at aligned places and others.
 pieces = st.lists(st.one_of(st.just(MAGIC_BYTES), st.binary(max_size=9)), max_size=8)
 payloads = pieces.map(b"".join)
-per_example = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+per_example = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40
+)
 
 
 def write_plain(path, payload_list, index=True):
@@ -126,7 +128,7 @@ def test_keys_in_any_order(tmp_path):
 def test_unusable_records_are_named_faults(tmp_path):
     path = tmp_path / "train.rec"
     with RecordWriter(path) as writer:
-        writer.append(0, pack([9, 11], 0, b""))
+        writer.append(0, pack([10, 12], 0, b""))
         writer.append(1, pack(0, 1, b"fine"))
         writer.append(2, b"short")
         writer.append(3, pack([], 3, b"")[:-4] + b"...")
@@ -135,23 +137,31 @@ def test_unusable_records_are_named_faults(tmp_path):
         writer.append(6, pack(0.5, 6, b"x"))
         writer.append(7, pack([float("nan"), 1], 7, b"x"))
         writer.append(8, pack([1e30], 8, b"x"))
-        writer.append(9, pack([1, 7], 9, b""))
-        writer.append(10, pack([8, 70], 10, b""))
+        writer.append(9, pack(-1, 9, b"x"))
+        writer.append(10, pack([1, 7], 10, b""))
+        writer.append(11, pack([8, 70], 11, b""))
     faces = open_faces(path)
     assert len(faces) == 1
     assert faces.encoded(0) == b"fine"
     faults = dict(faces.faults)
     assert sorted(faults) == [
         "identity record 10",
-        "identity record 9",
-        *(f"record {key}" for key in range(2, 9)),
+        "identity record 11",
+        *(f"record {key}" for key in range(2, 10)),
     ]
     assert "too short" in faults["record 2"]
     assert "too short" in faults["record 3"]
     assert "too short" in faults["record 4"]
     assert "no image" in faults["record 5"]
     assert "0.5 is not a whole number" in faults["record 6"]
-    assert "several labels" in faults["identity record 9"]
+    assert "several labels" in faults["identity record 10"]
+
+
+def test_labels_that_overrun_the_payload_by_one(tmp_path):
+    payload = struct.pack("<IfQQ", 2, 0, 1, 0) + bytes(4)
+    write_plain(tmp_path / "a.rec", [pack(0, 0, b"fine"), payload])
+    (fault,) = open_faces(tmp_path / "a.rec").faults
+    assert "too short" in fault.reason
 
 
 def test_keys_missing_from_the_index_are_faults(tmp_path):
@@ -340,6 +350,24 @@ def test_writer_is_whole_or_not_at_all(tmp_path):
         assert len(list(tmp_path.iterdir())) == 2
     write_faces(path, [1], [b"new"])
     assert open_faces(path).encoded(0) == b"new"
+
+
+def test_a_writer_killed_between_its_renames_leaves_no_false_index(tmp_path, monkeypatch):
+    path = tmp_path / "train.rec"
+    write_faces(path, [1], [b"a longer image than the next"])
+    replace = Path.replace
+
+    def fail_at_the_index(self, target):
+        if target.suffix == ".idx":
+            raise OSError("the power went")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", fail_at_the_index)
+    with pytest.raises(OSError, match="power"):
+        write_faces(path, [2], [b"new", b"images"])
+    faces = open_faces(path)
+    assert [faces.encoded(i) for i in range(len(faces))] == [b"new", b"images"]
+    assert faces.faults == []
 
 
 @pytest.mark.slow

@@ -39,18 +39,17 @@ def decode_rgb(data: bytes, name: str) -> npt.NDArray[np.uint8]:
     """
     if simplejpeg is not None and data[:2] == JPEG_START:
         try:
-            height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+            height, width, _, _ = simplejpeg.decode_jpeg_header(data)
         except ValueError:
             # An unusual subsampling, or a broken header: Pillow decides which.
             return _decode_with_pillow(data, name)
         if height * width > MAX_PIXELS:
             raise _too_large(name, width, height)
-        if colours not in ("CMYK", "YCCK"):
-            try:
-                pixels: npt.NDArray[np.uint8] = simplejpeg.decode_jpeg(data, colorspace="RGB")
-            except ValueError as error:
-                raise _broken(name, data, error) from error
-            return pixels
+        try:
+            pixels: npt.NDArray[np.uint8] = simplejpeg.decode_jpeg(data, colorspace="RGB")
+        except ValueError as error:
+            raise _broken(name, data, error) from error
+        return pixels
     return _decode_with_pillow(data, name)
 
 
