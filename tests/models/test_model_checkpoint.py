@@ -79,6 +79,21 @@ def test_all_that_does_not_fit_is_reported_and_nothing_is_loaded(tmp_path, state
     torch.testing.assert_close(network.state_dict(), before, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("fault", ["1 missing", "1 surplus", "1 of another shape"])
+def test_each_fault_alone_is_enough(tmp_path, state, fault: str) -> None:
+    path = tmp_path / "wrong.pt"
+    wrong = dict(state)
+    if fault == "1 missing":
+        del wrong["tail.1.weight"]
+    elif fault == "1 surplus":
+        wrong["tail.8.weight"] = torch.zeros(1)
+    else:
+        wrong["tail.0.weight"] = torch.zeros(1)
+    torch.save(wrong, path)
+    with pytest.raises(WeightsError, match=rf"does not fit pocketnet_nano\. {fault}: tail"):
+        load_state(nano(), path)
+
+
 def test_a_prefix_on_some_names_only_is_not_removed(tmp_path) -> None:
     path = tmp_path / "mixed.pt"
     torch.save({"module.a": torch.zeros(1), "b": torch.zeros(1)}, path)
