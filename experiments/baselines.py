@@ -10,35 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from pocketface.benchmarks.pair_benchmark import PairBenchmark
+from pocketface.card import ModelCard
 from pocketface.data import FolderFaces, decode_rgb
+from pocketface.embedding.pixels import SIDE, PixelEmbedder
 from pocketface.preprocessing import Preprocessing
 
-SIDE = 32
-MARGIN = 24
 COMPONENTS = 100
 IMAGES_PER_PERSON = 10
-
-
-class PixelEmbedder:
-    """The pixels themselves; its embedding is float32 (N, 1024)."""
-
-    embedding_size = SIDE * SIDE
-    fingerprint = "pixels"
-    card = None
-    preprocessing = Preprocessing(image_size=SIDE)
-
-    def embed(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Grey, cropped, standardised pixels of uint8 (N, 112, 112, 3) faces."""
-        rows = []
-        for image in images:
-            window = Image.fromarray(image[MARGIN:-MARGIN, MARGIN:-MARGIN]).convert("L")
-            small = window.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
-            pixels = np.asarray(small, np.float32).ravel()
-            rows.append((pixels - pixels.mean()) / (pixels.std() + 1e-6))
-        return np.stack(rows)
 
 
 class PcaEmbedder:
@@ -46,7 +26,7 @@ class PcaEmbedder:
 
     embedding_size = COMPONENTS
     fingerprint = "pca"
-    card = None
+    card: ModelCard | None = None
     preprocessing = Preprocessing(image_size=SIDE)
 
     def __init__(self, images: npt.NDArray[np.uint8]) -> None:
