@@ -102,8 +102,8 @@ def _eyes(who: Identity, now: Nuisance, male: float) -> Row:
     iris = _along(_IRIS, light) * np.exp(who["iris_hue"] * np.array([-0.06, 0.05, 0.10]))
     lift = 0.8 if male else 1.9
     return _rgb("iris", iris) | {
-        "lid_up": 5.6 + 0.85 * who["eye_open"] + 0.5 * now.brow_raise + 0.3 * (1 - male),
-        "lid_low": 4.1 + 0.35 * who["eye_open"],
+        "lid_up": 6.3 + 0.85 * who["eye_open"] + 0.5 * now.brow_raise + 0.3 * (1 - male),
+        "lid_low": 4.4 + 0.35 * who["eye_open"],
         "lid_peak": 0.22 * who["lid_peak"],
         "crease": 3.4 + 1.1 * who["lid_crease"],
         "crease_depth": float(np.clip(0.5 + 0.3 * who["lid_crease"], 0, 0.9)),
@@ -113,7 +113,7 @@ def _eyes(who: Identity, now: Nuisance, male: float) -> Row:
         "squint": now.squint,
         "gaze_x": float(np.clip(3.6 * now.gaze_x - 0.06 * now.yaw, -5.0, 5.0)),
         "gaze_y": float(np.clip(2.0 * now.gaze_y - 0.04 * now.pitch, -2.5, 2.5)),
-        "brow_half": max(0.9, 2.7 + 0.75 * who["brow_thick"] + (0.5 if male else -0.6)),
+        "brow_half": max(1.3, 3.1 + 0.75 * who["brow_thick"] + (0.5 if male else -0.6)),
         "brow_in": 10.5 + 2.2 * who["brow_gap"] - 0.8 * now.brow_frown,
         "brow_out": 51.0 + 2.2 * who["brow_length"],
         "brow_y": 16.6 + lift + 0.4 * now.brow_raise,
@@ -138,8 +138,8 @@ def _mouth(who: Identity, now: Nuisance, male: float) -> Row:
         "lip_low": max(2.5, (7.8 + 1.4 * who["lower_lip_height"] - 0.4 * male + 0.5 * who["lower_lip_full"]) * thin),
         "cupid": 1.1 + 0.7 * who["cupid_bow"],
         "mouth_half": 25.5,
-        "gap": 17.0 * now.jaw + 4.0 * now.upper_lip_raise + 1.5 * now.smile,
-        "teeth_up": 3.5 + 5.0 * now.smile + 3.0 * now.upper_lip_raise,
+        "gap": 17.0 * now.jaw + 4.0 * now.upper_lip_raise + 2.0 * now.smile,
+        "teeth_up": 4.5 + 5.5 * now.smile + 3.0 * now.upper_lip_raise,
         "teeth_low": 1.5 + 2.0 * now.jaw,
         "gloss": 0.10 + 0.35 * min(stick, 1.0),
     }

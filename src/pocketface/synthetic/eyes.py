@@ -9,8 +9,8 @@ from pocketface.synthetic.paint import Canvas, blend, bump
 EYE_X = 31.5
 """Distance of each eye's centre from the middle of the face, mm."""
 
-_HALF = 15.5
-_IRIS, _PUPIL = 5.9, 2.3
+_HALF = 16.2
+_IRIS, _PUPIL = 6.1, 2.5
 
 
 def near_eyes(canvas: Canvas) -> Tensor:

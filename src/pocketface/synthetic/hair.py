@@ -21,8 +21,8 @@ from pocketface.synthetic.surface import grid_normals
 
 Floats = NDArray[np.float64]
 
-_FALL_ROWS = 9
-_ROW_STEP, _COLUMN_STEP = 2, 2
+_FALL_ROWS = 6
+_ROW_STEP, _COLUMN_STEP = 1, 2
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def _style(look: Appearance, grid: _Grid) -> tuple[Tensor, Tensor, Tensor]:
     body = (2.0 + (4.0 + 16.0 * volume) * ((length + 1.3) * 0.6).clamp(0, 1.2)) * (0.55 + 0.45 * top)
     body = body + 16.0 * (curl - 0.55).clamp(min=0) * ((length + 1.0)).clamp(0, 2) + 5.0 * long
     hung = _wide(look, "hair_part") * torch.sign(grid.x) * 2.0 * top
-    thick = (body + hung).clamp(min=1.5) * (0.25 + 0.75 * depth) + 4.0 * (fringe > 1) * forehead
+    thick = 1.5 + (body + hung).clamp(min=1.5) * (0.25 + 0.75 * depth) + 4.0 * (fringe > 1) * forehead
     fall = (-8 + 55 * long + 70 * (length - 0.9).clamp(0, 1.6))[..., 0]
     # A hat or a scarf is a shell of cloth.
     scarf = hat > 0.85
@@ -192,7 +192,7 @@ def _source() -> NDArray[np.int64]:
     """Every second vertex of the skull down to the ears' middle."""
     head = template_head()
     index = np.arange(head.rows * head.columns).reshape(head.rows, head.columns)
-    side = head.base[index][:, np.argmin(np.abs(head.base[index[30], 2]))]
+    side = head.base[index][:, np.argmin(np.abs(head.base[index[head.rows // 2], 2]))]
     last = int(np.argmax(side[:, 1] < -12))
     return index[: last + 1 : _ROW_STEP, ::_COLUMN_STEP]
 

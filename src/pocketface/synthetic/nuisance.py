@@ -65,12 +65,12 @@ class NuisanceRanges:
     chance_mask: float = 0.0
     makeup: float = 1.0
     light: float = 1.0
-    exposure: Spread = Spread(0.0, 0.35, -1.2, 1.0)
+    exposure: Spread = Spread(0.0, 0.3, -1.0, 0.9)
     tint: float = 1.0
     chance_grey: float = 0.02
-    blur: Spread = Spread(0.75, 0.35, 0.45, 3.5)
-    resolution: Spread = Spread(130, 40, 32, 112)
-    noise: Spread = Spread(2.0, 1.5, 0.0, 16.0)
+    blur: Spread = Spread(0.85, 0.35, 0.6, 3.5)
+    resolution: Spread = Spread(140, 40, 36, 112)
+    noise: Spread = Spread(1.5, 1.5, 0.0, 14.0)
     jpeg: Spread = Spread(80, 12, 20, 98)
 
 
@@ -202,7 +202,7 @@ class Nuisance:
         jaw = opens * next(u) ** 1.5
         expression = {
             "smile": e * smile,
-            "jaw": e * max(jaw, 0.12 * next(u) * (smile > 0.5)),
+            "jaw": e * max(jaw, (0.08 + 0.27 * next(u)) * (smile > 0.55)),
             "pucker": e * max(0.0, 0.3 * next(n) - 0.15) * (not smiles),
             "corners_down": e * max(0.0, 0.4 * next(n)) * (not smiles),
             "brow_raise": e * max(0.0, 0.45 * next(n)),
@@ -234,7 +234,7 @@ class Nuisance:
             "mask_colour": colour(0.1, 0.8, 0.25),
             "makeup": r.makeup * next(u),
             "flush": 0.5 * next(n),
-            "clothes": colour(0.01, 0.6, 0.5),
+            "clothes": colour(0.008, 0.6, 0.3),
             "collar": next(u),
         }
         rest = _draw_light(n, u, r) | _draw_backdrop(n, u) | _draw_camera(n, u, r)
@@ -266,11 +266,15 @@ def _draw_light(n: Any, u: Any, r: NuisanceRanges) -> dict[str, Any]:
     directions = np.array(
         [_towards(t, h) for t, h in ((key_turn, key_height), (fill_turn, fill_height), (back_turn, back_height))]
     )
+    colours = np.stack([key * tone, fill * tone[::-1], back * sky_tone])
+    # Photographers expose for the face: what falls on its front is brought to one level.
+    front = 0.75 * sky + float((colours.mean(axis=1) * np.maximum(directions[:, 2] + 0.15, 0)).sum())
+    level = 1.15 / front
     return {
-        "sky": sky * sky_tone,
-        "ground": sky * sky_tone * (0.35 + 0.45 * next(u)),
+        "sky": level * sky * sky_tone,
+        "ground": level * sky * sky_tone * (0.35 + 0.45 * next(u)),
         "light_from": directions,
-        "light_colour": np.stack([key * tone, fill * tone[::-1], back * sky_tone]),
+        "light_colour": level * colours,
         "light_soft": np.array([0.1 + 0.5 * next(u), 0.5, 0.2]),
         "shine": 0.1 + 0.9 * next(u) ** 2,
     }
@@ -279,8 +283,9 @@ def _draw_light(n: Any, u: Any, r: NuisanceRanges) -> dict[str, Any]:
 def _draw_backdrop(n: Any, u: Any) -> dict[str, Any]:
     """Two wall colours in display values and a handful of soft shapes in front of the wall."""
     level = next(u) ** 0.8
-    wall = np.array([level * np.exp(0.22 * next(n)) for _ in range(3)])
-    other = np.array([level * np.exp(0.35 * next(n)) for _ in range(3)]) + 0.25 * next(n)
+    vivid = 0.04 + 0.35 * next(u) ** 3
+    wall = np.array([level * np.exp(vivid * next(n)) for _ in range(3)])
+    other = np.array([level * np.exp(vivid * next(n)) for _ in range(3)]) + 0.2 * next(n)
     blobs = np.zeros((BLOBS, 9))
     kept = int(next(u) * (BLOBS + 1))
     for i in range(BLOBS):
@@ -289,7 +294,7 @@ def _draw_backdrop(n: Any, u: Any) -> dict[str, Any]:
         blobs[i] = (
             *(2.2 * next(u) - 1.1, 2.2 * next(u) - 1.1, np.pi * next(u), 0.15 + 0.5 * next(u)),
             *(0.3 + 3.0 * next(u) ** 2, 0.06 + 0.4 * next(u)),
-            *np.clip(shade * np.exp(0.4 * chroma), 0, 1),
+            *np.clip(shade * np.exp(vivid * chroma), 0, 1),
         )
         if i >= kept:
             blobs[i, 3] = 0.0

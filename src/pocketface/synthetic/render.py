@@ -18,12 +18,14 @@ from pocketface.synthetic.identity import Identity
 from pocketface.synthetic.nuisance import Nuisance
 from pocketface.synthetic.paint import Canvas, paint_within
 from pocketface.synthetic.pose import Posed, bend, place
-from pocketface.synthetic.rasterise import SUBPIXEL, Fragments, rasterise
+from pocketface.synthetic.rasterise import HIDDEN, SUBPIXEL, Fragments, rasterise
 from pocketface.synthetic.surface import head_normals, light_field, shadow
 
 HEAD, HAIR_FRONT, HAIR_BACK, GLASSES = range(4)
 LAYERS = 4
 _NEAR, _FAR = -260.0, 340.0
+_RAGGED = 9.0  # mm: strands never reach farther out of the hair's outline
+_HAIR_BIAS = 2.0 / (_FAR - _NEAR)  # hair that lies on the skin must not sink into it
 
 
 @dataclass(frozen=True)
@@ -103,51 +105,43 @@ def _picture(
     strip_lit = lighting.light(
         glasses.strip_normals(strip_camera), one.expand(1, 3, 1), one, look, skin=False
     )
-    cameras = torch.cat([posed.camera, shell_camera, strip_camera], dim=2)
+    depth = torch.cat(
+        [
+            _depth(posed.camera),
+            _depth(shell_camera) + HIDDEN * (shell.inside < -_RAGGED),
+            _depth(strip_camera) + HIDDEN * (look["glasses"] == 0),
+        ],
+        dim=1,
+    )
     pixel = torch.cat(
         [posed.pixel, posed.projection.to_pixels(shell_camera), posed.projection.to_pixels(strip_camera)], dim=2
     )
-    triangles, layer, facing = _scene(device)
-    fragments = rasterise(
-        torch.round(pixel * SUBPIXEL).to(torch.int32),
-        ((_FAR - cameras[:, 2]) * (1 / (_FAR - _NEAR))).float(),
-        triangles,
-        layer,
-        facing,
-        LAYERS,
-        size,
-    )
-    area = size * size
-    parts = _split(fragments, area)
-    canvas = backdrop(nuisances, size, device).permute(1, 0, 2, 3).reshape(3, count * area)
-    depth = torch.full((count * area,), 2.0, device=device)
-    head_pixels, head_fragments = parts[HEAD]
-    depth.index_copy_(0, head_pixels, head_fragments.depth)
-
+    position = torch.round(pixel * SUBPIXEL).to(torch.int32)
+    parts = rasterise(position, depth, *_scene(device), LAYERS, size)
+    canvas = backdrop(nuisances, size, device).permute(1, 0, 2, 3).reshape(3, -1)
+    nearest = torch.full((canvas.shape[1],), 2.0, device=device)
+    nearest.index_copy_(0, parts[HEAD].pixel, parts[HEAD].depth)
     vertices = posed.shape.shape[2]
-    shell_count = shell.points.shape[2]
     shell_table = torch.stack([*shell_lit.diffuse, *shell_lit.glint, shell.inside, shell.along, shell.around])
     path, height = glasses.strip_places(device)
     strip_table = torch.stack(
         [*strip_lit.diffuse, *strip_lit.glint, path.expand(count, -1), height.expand(count, -1)]
     )
-    _lay_hair(canvas, depth, parts[HAIR_BACK], shell_table, vertices, look, soft, area, 0.45)
-    colour = _paint_head(look, places, head_lit, head_fragments, head_pixels, soft, area)
-    canvas.index_copy_(1, head_pixels, colour)
-    _lay_glasses(canvas, depth, parts[GLASSES], strip_table, vertices + shell_count, look, soft, area)
-    _lay_hair(canvas, depth, parts[HAIR_FRONT], shell_table, vertices, look, soft, area, 1.0)
+    _lay_hair(canvas, nearest, parts[HAIR_BACK], shell_table, vertices, look, soft, 0.45)
+    canvas.index_copy_(1, parts[HEAD].pixel, _paint_head(look, places, head_lit, parts[HEAD], soft))
+    _lay_glasses(canvas, nearest, parts[GLASSES], strip_table, vertices + shell.inside.shape[1], look, soft)
+    _lay_hair(canvas, nearest, parts[HAIR_FRONT], shell_table, vertices, look, soft, 1.0)
     picture = canvas.view(3, count, size, size).permute(1, 0, 2, 3).contiguous()
-    return picture, (depth < 2.0).view(count, size, size)
+    return picture, (nearest < 2.0).view(count, size, size)
+
+
+def _depth(camera: Tensor) -> Tensor:
+    """Depth of turned points (N, 3, P) for the rasteriser, float32 (N, P) in [0, 1]."""
+    return ((_FAR - camera[:, 2]) * (1 / (_FAR - _NEAR))).float().clamp_(0, 1)
 
 
 def _paint_head(
-    look: Appearance,
-    places: skin.SkinPlaces,
-    lit: lighting.Lit,
-    fragments: Fragments,
-    pixels: Tensor,
-    soft: float,
-    area: int,
+    look: Appearance, places: skin.SkinPlaces, lit: lighting.Lit, fragments: Fragments, soft: float
 ) -> Tensor:
     """The colour of every visible point of the heads, linear, (3, P)."""
     full, shaven = skin.beard_growth(look, places)
@@ -159,10 +153,9 @@ def _paint_head(
         *(v.expand_as(full) for v in (places.x, places.y, places.z, places.slit)),
         *(full, shaven, hair.scalp(look, places)),
     ]
-    values = _interpolate_from(fragments, torch.stack(rows), 0)
-    image = torch.div(pixels, area, rounding_mode="floor")
+    values = fragments.interpolate(torch.stack(rows))
     canvas = Canvas(
-        image, *values[9:16], albedo=values[0:3], diffuse=values[3:6], glint=values[6:9], soft=soft
+        fragments.image, *values[9:16], albedo=values[0:3], diffuse=values[3:6], glint=values[6:9], soft=soft
     )
     skin.paint_marks(canvas, look)
     paint_within(canvas, canvas.shadow > 0.02, beard.paint_shadow, look)
@@ -186,81 +179,33 @@ def _dress(canvas: Canvas, look: Appearance) -> None:
 
 def _lay_hair(
     canvas: Tensor,
-    depth: Tensor,
-    part: tuple[Tensor, Fragments],
+    nearest: Tensor,
+    part: Fragments,
     table: Tensor,
     first: int,
     look: Appearance,
     soft: float,
-    area: int,
     bright: float,
 ) -> None:
     """Lay one side of the hair shells over the canvas (3, N * H * W) where nothing hides it."""
-    pixels, fragments = part
-    values = _interpolate_from(fragments, table, first)
-    image = torch.div(pixels, area, rounding_mode="floor")
-    cover, albedo = hair.strands(look, image, *values[6:9], soft)
-    cover = cover * (fragments.depth <= depth.index_select(0, pixels))
+    values = part.interpolate(table, first)
+    cover, albedo = hair.strands(look, part.image, *values[6:9], soft)
+    cover = cover * (part.depth - _HAIR_BIAS <= nearest.index_select(0, part.pixel))
     colour = albedo * values[0:3] * bright + values[3:6] * (0.10 + 0.5 * albedo)
-    under = canvas.index_select(1, pixels)
-    canvas.index_copy_(1, pixels, under + (colour - under) * cover)
+    under = canvas.index_select(1, part.pixel)
+    canvas.index_copy_(1, part.pixel, under + (colour - under) * cover)
 
 
 def _lay_glasses(
-    canvas: Tensor,
-    depth: Tensor,
-    part: tuple[Tensor, Fragments],
-    table: Tensor,
-    first: int,
-    look: Appearance,
-    soft: float,
-    area: int,
+    canvas: Tensor, nearest: Tensor, part: Fragments, table: Tensor, first: int, look: Appearance, soft: float
 ) -> None:
     """Lay spectacles over the canvas (3, N * H * W) where nothing hides them."""
-    pixels, fragments = part
-    values = _interpolate_from(fragments, table, first)
-    image = torch.div(pixels, area, rounding_mode="floor")
-    cover, albedo, shine = glasses.frame(look, image, values[6], values[7], soft)
-    visible = (fragments.depth <= depth.index_select(0, pixels)).float()
-    under = canvas.index_select(1, pixels)
+    values = part.interpolate(table, first)
+    cover, albedo, shine = glasses.frame(look, part.image, values[6], values[7], soft)
+    visible = (part.depth <= nearest.index_select(0, part.pixel)).float()
+    under = canvas.index_select(1, part.pixel)
     colour = under + (albedo * values[0:3] - under) * (cover * visible)
-    canvas.index_copy_(1, pixels, colour + values[3:6] * (0.5 * shine * visible))
-
-
-def _interpolate_from(fragments: Fragments, table: Tensor, first: int) -> Tensor:
-    """Interpolate a part's own vertex table (C, N, v), whose vertices begin at `first` in the scene."""
-    total = _scene_vertices()
-    image = torch.div(fragments.corners, total, rounding_mode="floor")
-    local = fragments.corners - image * total - first + image * table.shape[2]
-    return Fragments(fragments.pixel, local, fragments.weights, fragments.depth).interpolate(table)
-
-
-def _split(fragments: Fragments, area: int) -> list[tuple[Tensor, Fragments]]:
-    """Fragments of each layer and their positions in a flat (N, H, W) image."""
-    plane = torch.div(fragments.pixel, area, rounding_mode="floor")
-    layer = plane % LAYERS
-    position = fragments.pixel - plane * area + torch.div(plane, LAYERS, rounding_mode="floor") * area
-    parts = []
-    for k in range(LAYERS):
-        chosen = (layer == k).nonzero().squeeze(1)
-        parts.append(
-            (
-                position.index_select(0, chosen),
-                Fragments(
-                    fragments.pixel.index_select(0, chosen),
-                    fragments.corners.index_select(1, chosen),
-                    fragments.weights.index_select(1, chosen),
-                    fragments.depth.index_select(0, chosen),
-                ),
-            )
-        )
-    return parts
-
-
-@cache
-def _scene_vertices() -> int:
-    triangles = (template_head().triangles, hair.shell_triangles(), glasses.strip_triangles())
-    return int(sum(t.max() + 1 for t in triangles))
+    canvas.index_copy_(1, part.pixel, colour + values[3:6] * (0.5 * shine * visible))
 
 
 @cache
@@ -273,7 +218,11 @@ def _scene(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     sizes = [len(head), len(shell), len(shell), len(strip)]
     layer = np.repeat([HEAD, HAIR_FRONT, HAIR_BACK, GLASSES], sizes)
     facing = np.repeat([1, 1, -1, 1], sizes)
-    return tuple(torch.as_tensor(v, device=device) for v in (triangles, layer, facing))  # type: ignore[return-value]
+    return (
+        torch.as_tensor(triangles.astype(np.int32), device=device),
+        torch.as_tensor(layer.astype(np.int32), device=device),
+        torch.as_tensor(facing.astype(np.float32), device=device),
+    )
 
 
 @cache

@@ -139,8 +139,8 @@ def paint_lines(canvas: Canvas, look: Appearance) -> None:
     t = (-40 - y) * (1 / 36.0)
     curve = 18.5 + 15.0 * t * (1.25 - 0.35 * t)
     reach = bump((t - 0.5) * (1 / 0.72))
-    strength = (0.10 + 0.22 * fold + 0.26 * line + 0.34 * smile) * reach
-    depth = depth + strength * _furrow((ax - curve) * (1 / 2.6))
+    strength = (0.14 * fold + 0.24 * line + 0.26 * smile) * reach
+    depth = depth + strength * _furrow((ax - curve) * (1 / 3.6))
     # From the corner of the mouth down.
     t = (-76 - y) * (1 / 20.0)
     depth = depth + (0.22 * line) * bump((t - 0.5) * (1 / 0.62)) * _furrow((ax - 28.0 - 2.5 * t) * (1 / 2.4))

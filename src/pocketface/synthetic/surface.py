@@ -88,14 +88,14 @@ def light_field() -> LightField:
     seen = np.einsum("dij,vj->dvi", frames, shape)
     pixel = seen[..., :2] * [_MAP_SCALE, -_MAP_SCALE] + _MAP / 2
     depth = (_DEPTH_RANGE / 2 - seen[..., 2]) / _DEPTH_RANGE
-    triangles = torch.as_tensor(head.triangles)
-    ones = torch.ones(len(triangles), dtype=torch.int64)
-    fragments = rasterise(
+    triangles = torch.as_tensor(head.triangles).int()
+    ones = torch.ones(len(triangles), dtype=torch.int32)
+    (fragments,) = rasterise(
         torch.as_tensor(np.round(pixel * SUBPIXEL).astype(np.int32).transpose(0, 2, 1)),
         torch.as_tensor(depth.astype(np.float32)),
         triangles,
         ones * 0,
-        ones,
+        ones.float(),
         1,
         _MAP,
     )
