@@ -20,6 +20,7 @@ State = dict[str, Tensor]
         ("pocketnet_s_256", 991_424),
         ("pocketnet_m_128", 1_686_656),
         ("pocketnet_m_256", 1_752_448),
+        ("pocketnet_nano", 261_536),
     ],
 )
 def test_parameter_counts(name: str, parameters: int) -> None:
