@@ -150,6 +150,14 @@ def test_the_names_that_are_known_cannot_be_misused():
             unpickle(attack, "evil.bin")
 
 
+def test_an_array_whose_shape_does_not_fit_its_bytes():
+    data = pickle.dumps(np.arange(3, dtype=np.uint8), protocol=2).replace(
+        b"K\x03\x85", b"K\x09\x85"
+    )
+    with pytest.raises(DataError, match=r"an array of shape \(9,\) with 3 bytes"):
+        unpickle(data, "x")
+
+
 @pytest.mark.parametrize(
     "attack",
     [
