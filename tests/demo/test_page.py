@@ -1,0 +1,91 @@
+"""The demo's page, from results that were really measured (raw pixels as the network)."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pocketface.benchmarks.pair_benchmark import PairBenchmark
+from pocketface.benchmarks.pair_result import PairResult
+from pocketface.data.pairs import PairSet
+from pocketface.demo.examples import choose_examples
+from pocketface.demo.page import Story, write_page
+from pocketface.demo.tradeoff import Measured, tradeoff_png
+from pocketface.embedding.pixels import PixelEmbedder
+
+
+def pair_set(people: int = 40) -> PairSet:
+    """Two noisy images of each of some coarse patterns; some pairs are hard."""
+    rng = np.random.default_rng(1)
+    images, names = [], []
+    for person in range(people):
+        pattern = np.kron(rng.integers(60, 196, (7, 7, 3)), np.ones((16, 16, 1)))
+        for number in range(2):
+            noisy = pattern + rng.normal(0, 10 + 3 * person, pattern.shape)
+            images.append(np.clip(noisy, 0, 255).astype(np.uint8))
+            names.append(f"person_{person}/{number}.png")
+    first = 2 * np.arange(people)
+    other = np.roll(first, 1) + 1
+    same = np.tile([True, False], people)
+    left = np.repeat(first, 2)
+    right = np.where(same, left + 1, np.repeat(other, 2))
+    return PairSet(images, left, right, same, names, folds=10)
+
+
+@pytest.fixture(scope="module")
+def measured() -> tuple[PairSet, PairResult]:
+    pairs = pair_set()
+    return pairs, PairBenchmark("toy", pairs).run(PixelEmbedder(), replicates=0)
+
+
+def test_examples_are_what_they_are_called(measured: tuple[PairSet, PairResult]) -> None:
+    pairs, result = measured
+    examples = choose_examples(result, pairs, 3)
+    assert {(e.same, e.right_verdict) for e in examples} >= {(True, True), (False, True)}
+    truth = dict(
+        zip(zip(pairs.left.tolist(), pairs.right.tolist(), strict=True), pairs.same, strict=True)
+    )
+    scores = dict(
+        zip(
+            zip(pairs.left.tolist(), pairs.right.tolist(), strict=True),
+            result.scores or (),
+            strict=True,
+        )
+    )
+    for example in examples:
+        assert truth[example.left, example.right] == example.same
+        assert scores[example.left, example.right] == example.similarity
+    kinds = [(e.same, e.right_verdict) for e in examples]
+    assert all(kinds.count(kind) <= 3 for kind in set(kinds))
+
+
+def test_examples_need_scores(measured: tuple[PairSet, PairResult]) -> None:
+    pairs, result = measured
+    with pytest.raises(ValueError, match="scores"):
+        choose_examples(result.model_copy(update={"scores": None}), pairs, 3)
+
+
+def test_the_page_tells_everything(measured: tuple[PairSet, PairResult], tmp_path: Path) -> None:
+    pairs, result = measured
+    networks = [
+        Measured("teacher (a)", 1_000_000, 50_000_000, {"toy": 0.9}),
+        Measured("student (b<c>)", 261_536, 10_000_000, {"toy": 0.85}),
+    ]
+    curve = tmp_path / "training.png"
+    curve.write_bytes(tradeoff_png(networks, {"toy": 0.6}))
+    story = Story(
+        networks=networks,
+        pixels={"toy": 0.6},
+        results={"toy": result},
+        pairs=pairs,
+        shown="toy",
+        curves={"student": curve},
+        commands=[(["train", "a b", "--out", "x"], 12.3)],
+    )
+    text = write_page(tmp_path / "report.html", story).read_text()
+    assert "+25.0 points" in text
+    assert "261,536" in text
+    assert "student (b&lt;c&gt;)" in text
+    assert "pocketface train &#x27;a b&#x27; --out x" in text
+    assert text.count("data:image/png") == 3
+    assert "http" not in text  # nothing is fetched from anywhere
