@@ -5,10 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pocketface.cli import data_synth
+
 if TYPE_CHECKING:
     from pocketface.data.inspection import Inspection
 
-app = typer.Typer(help="Look at data sets, and make verification files.", no_args_is_help=True)
+app = typer.Typer(
+    help="Look at data sets, make verification files and synthetic people.", no_args_is_help=True
+)
+app.command("synth")(data_synth.synth)
 
 _NAMED = 10
 """How many faults are named on the screen."""
