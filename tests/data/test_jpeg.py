@@ -2,6 +2,7 @@ import struct
 
 import numpy as np
 import pytest
+import simplejpeg
 from PIL import Image
 
 from pocketface.data import jpeg
@@ -127,3 +128,30 @@ def test_floating_point_images_are_refused(encode):
     data = encode(Image.fromarray(np.zeros((4, 4), np.float32)), "TIFF")
     with pytest.raises(DataError, match="floating point"):
         decode_rgb(data, "x")
+
+
+def test_a_jpeg_of_the_right_shape_is_decoded_in_place() -> None:
+    pixels = np.kron(np.arange(64, dtype=np.uint8).reshape(8, 8, 1), np.ones((4, 4, 3), np.uint8))
+    data = simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality=90)
+    batch = np.zeros((2, 32, 32, 3), np.uint8)
+    decoded = decode_rgb(data, "face", batch[1])
+    assert np.shares_memory(decoded, batch)
+    assert np.array_equal(batch[1], decode_rgb(data, "face"))
+    assert not batch[0].any()
+
+
+@pytest.mark.parametrize("side", [16, 48])
+def test_a_jpeg_of_another_shape_is_not(side: int) -> None:
+    pixels = np.full((side, side, 3), 90, np.uint8)
+    data = simplejpeg.encode_jpeg(pixels, quality=90)
+    out = np.zeros((32, 32, 3), np.uint8)
+    decoded = decode_rgb(data, "face", out)
+    assert decoded.shape == (side, side, 3)
+    assert not np.shares_memory(decoded, out)
+    assert np.array_equal(decoded, decode_rgb(data, "face"))
+
+
+def test_a_broken_jpeg_is_an_error_with_a_place_to_decode_to() -> None:
+    data = simplejpeg.encode_jpeg(np.full((32, 32, 3), 90, np.uint8), quality=90)
+    with pytest.raises(DataError, match="face"):
+        decode_rgb(data[: len(data) // 2], "face", np.zeros((32, 32, 3), np.uint8))

@@ -30,14 +30,24 @@ _PILLOW_FORMATS = ("JPEG", "PNG", "PPM", "BMP", "WEBP", "TIFF")
 _WARNINGS_LOCK = threading.Lock()
 
 
-def decode_rgb(data: bytes, name: str) -> npt.NDArray[np.uint8]:
+def decode_rgb(
+    data: bytes, name: str, out: npt.NDArray[np.uint8] | None = None
+) -> npt.NDArray[np.uint8]:
     """Decode one encoded image to `uint8 (H, W, 3)` RGB.
 
     `data` is a JPEG, PNG, PGM/PPM, BMP, WebP or TIFF file; grey, palette, CMYK and 16-bit grey
-    become RGB, an alpha channel is dropped. Raises DataError, naming the image as `name`, if the
-    bytes are no such image, are cut short or are broken.
+    become RGB, an alpha channel is dropped. A JPEG of the shape of `out`, which is contiguous, is
+    decoded into it, and `out` is returned; this saves a batch one copy. Raises DataError, naming
+    the image as `name`, if the bytes are no such image, are cut short or are broken.
     """
     if simplejpeg is not None and data[:2] == JPEG_START:
+        if out is not None:
+            try:
+                inside: npt.NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "RGB", buffer=out)
+            except ValueError:
+                pass  # larger than `out`, or broken: the way below tells
+            else:
+                return out if inside.shape == out.shape else inside.copy()
         try:
             height, width, _, _ = simplejpeg.decode_jpeg_header(data)
         except ValueError:

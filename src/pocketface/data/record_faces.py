@@ -72,8 +72,8 @@ class RecordFaces:
         self.people: list[str] = [str(identity) for identity in identities.tolist()]
         self._keys = keys[usable]
         self._offsets = offsets[usable]
-        self._starts = table["start"][usable]
-        self._sizes = table["size"][usable]
+        self._starts = np.ascontiguousarray(table["start"][usable])
+        self._sizes = np.ascontiguousarray(table["size"][usable])
         self._fingerprint: str | None = None
 
     def __len__(self) -> int:

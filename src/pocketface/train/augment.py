@@ -55,22 +55,17 @@ class AugmentPlan:
 def draw_plan(config: AugmentConfig, rng: np.random.Generator, count: int) -> AugmentPlan:
     """Draw the plan for `count` images.
 
-    Every draw is made whether it is used or not, and takes the same count of random numbers
-    (`rng.integers` does not), so that turning one augmentation on leaves the others as they were.
+    Every number is drawn whether it is used or not, so that turning one augmentation on leaves
+    the others as they were.
     """
-    mirrored = rng.random(count) < 0.5
-    offsets = np.floor(rng.random((count, 2)) * (2 * config.shift + 1)).astype(np.int64)
-    brightness = rng.uniform(-1, 1, count).astype(np.float32)
-    contrast = rng.uniform(-1, 1, count).astype(np.float32)
-    square = rng.random((count, 3)).astype(np.float32)
-    struck = rng.random(count) < config.erase
-    size = np.where(struck, 0.1 + 0.4 * square[:, 0], 0).astype(np.float32)
+    drawn = rng.random((9, count), np.float32)
+    size = (drawn[5] < config.erase) * (0.1 + 0.4 * drawn[6])
     return AugmentPlan(
-        mirrored & config.mirror,
-        offsets - config.shift,
-        1 + config.brightness * brightness,
-        1 + config.contrast * contrast,
-        np.stack([size, square[:, 1], square[:, 2]], axis=1),
+        (drawn[0] < 0.5) & config.mirror,
+        (drawn[1:3].T * (2 * config.shift + 1)).astype(np.int64) - config.shift,
+        1 + config.brightness * (2 * drawn[3] - 1),
+        1 + config.contrast * (2 * drawn[4] - 1),
+        np.stack([size, drawn[7], drawn[8]], axis=1),
     )
 
 

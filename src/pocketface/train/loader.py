@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -54,8 +55,8 @@ class Share:
     world: int = 1
 
 
-class FaceImages(Dataset[tuple[npt.NDArray[np.uint8] | None, str]]):
-    """Decoded faces of one size; an image that cannot be decoded is None, with the reason."""
+class FaceImages(Dataset[npt.NDArray[np.uint8]]):
+    """Decoded faces of one size, a batch at a time; what cannot be decoded is left out."""
 
     def __init__(self, faces: Faces, image_size: int) -> None:
         self.faces = faces
@@ -64,17 +65,26 @@ class FaceImages(Dataset[tuple[npt.NDArray[np.uint8] | None, str]]):
     def __len__(self) -> int:
         return len(self.faces)
 
-    def __getitem__(self, index: int) -> tuple[npt.NDArray[np.uint8] | None, str]:
-        """The image (S, S, 3), and why it is missing if it is."""
-        name = self.faces.name(index)
+    def __getitems__(self, indices: Sequence[int]) -> tuple[npt.NDArray[np.uint8], list[str]]:
+        """The images that can be read (n, S, S, 3), and for each index why it cannot be, or ""."""
+        batch = np.empty((len(indices), self.image_size, self.image_size, 3), np.uint8)
+        faults: list[str] = []
+        rows = 0
+        for index in indices:
+            faults.append(self.read_into(index, batch[rows]))
+            rows += faults[-1] == ""
+        return batch[:rows], faults
+
+    def read_into(self, index: int, out: npt.NDArray[np.uint8]) -> str:
+        """Put image `index` into `out` (S, S, 3); gives why it cannot be read, or ""."""
         try:
-            pixels = decode_rgb(self.faces.encoded(index), name)
+            pixels = decode_rgb(self.faces.encoded(index), f"image {index}", out)
+            if pixels is not out:
+                out[:] = resize_faces(pixels[None], self.image_size)[0]
         except DataError as error:
-            return None, str(error)
-        try:
-            return resize_faces(pixels[None], self.image_size)[0], ""
-        except DataError as error:
-            return None, f"{name}: {error}"
+            # Its name is asked for only now: for most images it would be made in vain.
+            return f"{self.faces.name(index)}: {error}"
+        return ""
 
 
 class FaceLoader:
@@ -172,8 +182,8 @@ class FaceLoader:
             # Counted from 1, since NumPy takes (seed, epoch, 0) for the order's (seed, epoch).
             rng = np.random.default_rng((self.seed, epoch, step + 1))
             plan = draw_plan(self.augment, rng, self.global_batch).part(rows)
-            readable = np.flatnonzero([fault == "" for fault in faults])
-            if len(readable) < len(indices):
+            if any(faults):
+                readable = np.flatnonzero([fault == "" for fault in faults])
                 self.unreadable.update(fault for fault in faults if fault)
                 if len(readable) < 2:
                     raise DataError(
@@ -196,7 +206,7 @@ class FaceLoader:
             self.images,
             batch_sampler=[indices.tolist() for indices in shares],
             num_workers=self.workers,
-            collate_fn=_collate,
+            collate_fn=_as_tensor,
             pin_memory=self.pin_memory,
             # Forked workers inherit the threads' locks of libraries such as onnxruntime.
             multiprocessing_context="spawn" if self.workers else None,
@@ -210,23 +220,16 @@ class FaceLoader:
         memory = np.zeros((len(self.images), size, size, 3), np.uint8)
         # The decoder releases the interpreter's lock, so threads share the work.
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for index, (pixels, fault) in enumerate(
-                pool.map(self.images.__getitem__, range(len(self.images)))
-            ):
-                if pixels is None:
-                    self.faults[index] = fault
-                    self.unreadable.add(fault)
-                else:
-                    memory[index] = pixels
+            faults = pool.map(self.images.read_into, range(len(memory)), memory)
+            self.faults = {index: fault for index, fault in enumerate(faults) if fault}
+        self.unreadable.update(self.faults.values())
         self.memory = memory
 
 
-def _collate(
-    items: Sequence[tuple[npt.NDArray[np.uint8] | None, str]],
-) -> tuple[Tensor, list[str]]:
-    readable = [pixels for pixels, _ in items if pixels is not None]
-    faults = [fault for _, fault in items]
-    return torch.from_numpy(np.stack(readable)) if readable else torch.empty(0), faults
+def _as_tensor(batch: Any) -> tuple[Tensor, list[str]]:
+    # What FaceImages.__getitems__ gave; torch believes it to be a list of items.
+    images, faults = batch
+    return torch.from_numpy(images), faults
 
 
 @contextlib.contextmanager
