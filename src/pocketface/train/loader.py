@@ -132,6 +132,8 @@ class FaceLoader:
         self.share = share
         self.workers = workers
         self.pin_memory = pin_memory
+        self._worker_shares: list[list[int]] = []
+        self._worker_batches: DataLoader[Any] | None = None
         self.memory: npt.NDArray[np.uint8] | None = None
         self.faults: dict[int, str] = {}
         self.unreadable: set[str] = set()
@@ -202,17 +204,21 @@ class FaceLoader:
             yield torch.from_numpy(self.memory[readable]), faults
 
     def _from_workers(self, shares: Sequence[Indices]) -> Iterator[tuple[Tensor, list[str]]]:
-        loader = DataLoader(
-            self.images,
-            batch_sampler=[indices.tolist() for indices in shares],
-            num_workers=self.workers,
-            collate_fn=_as_tensor,
-            pin_memory=self.pin_memory,
-            # Forked workers inherit the threads' locks of libraries such as onnxruntime.
-            multiprocessing_context="spawn" if self.workers else None,
-        )
+        self._worker_shares[:] = [indices.tolist() for indices in shares]
+        if self._worker_batches is None:
+            self._worker_batches = DataLoader(
+                self.images,
+                batch_sampler=self._worker_shares,
+                num_workers=self.workers,
+                collate_fn=_as_tensor,
+                pin_memory=self.pin_memory,
+                # Forked workers inherit the threads' locks of libraries such as onnxruntime. To
+                # spawn one takes seconds, so they stay from epoch to epoch.
+                multiprocessing_context="spawn" if self.workers else None,
+                persistent_workers=self.workers > 0,
+            )
         with _deaf_to_interrupts() if self.workers else contextlib.nullcontext():
-            batches = iter(loader)
+            batches = iter(self._worker_batches)
         yield from batches
 
     def _decode_all(self) -> None:
