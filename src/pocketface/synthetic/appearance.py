@@ -20,7 +20,7 @@ from pocketface.synthetic.pose import dimorphism
 Row = dict[str, float]
 
 # Skin from light to dark, hair from black to fair: linear RGB along one axis each.
-_SKIN = np.array([[0.76, 0.50, 0.40], [0.62, 0.37, 0.265], [0.42, 0.215, 0.135], [0.20, 0.088, 0.05], [0.085, 0.036, 0.022]])
+_SKIN = np.array([[0.76, 0.47, 0.36], [0.63, 0.355, 0.245], [0.43, 0.21, 0.13], [0.21, 0.09, 0.052], [0.095, 0.04, 0.024]])
 _HAIR = np.array([[0.008, 0.007, 0.0065], [0.016, 0.011, 0.009], [0.045, 0.026, 0.016], [0.12, 0.068, 0.036], [0.32, 0.205, 0.10], [0.5, 0.37, 0.21]])
 _GREY = np.array([0.36, 0.36, 0.355])
 _IRIS = np.array([[0.03, 0.015, 0.008], [0.075, 0.036, 0.015], [0.10, 0.085, 0.045], [0.11, 0.15, 0.17], [0.18, 0.24, 0.30]])
@@ -70,13 +70,13 @@ def _one(who: Identity, now: Nuisance) -> Row:
 
 
 def _skin(who: Identity, now: Nuisance, male: float) -> Row:
-    dark = np.clip(0.30 + 0.24 * who["melanin"] + 0.03 * male, 0, 1)
+    dark = np.clip(0.28 + 0.21 * who["melanin"] + 0.03 * male, 0, 1)
     skin = _along(_SKIN, dark) * np.exp(
         who["skin_red"] * np.array([0.03, -0.05, -0.03]) + who["skin_yellow"] * np.array([0.0, 0.01, -0.08])
     )
     row = _rgb("skin", skin) | {
         "dark": float(dark),
-        "cheek_red": 0.28 * (0.8 + 0.55 * who["cheek_red"] + 0.5 * now.flush) * (1 - 0.6 * float(dark)),
+        "cheek_red": 0.22 * (0.6 + 0.55 * who["cheek_red"] + 0.5 * now.flush) * (1 - 0.6 * float(dark)),
         "eye_shadow": max(0.0, 0.16 + 0.10 * who["eye_shadow"]),
         "blotch": 0.035 + 0.014 * who["blotch"],
         "freckles": max(0.0, 0.8 * who["freckles"] - 0.7) * max(0.0, 1 - 2.0 * float(dark)),
@@ -102,8 +102,8 @@ def _eyes(who: Identity, now: Nuisance, male: float) -> Row:
     iris = _along(_IRIS, light) * np.exp(who["iris_hue"] * np.array([-0.06, 0.05, 0.10]))
     lift = 0.8 if male else 1.9
     return _rgb("iris", iris) | {
-        "lid_up": 6.3 + 0.85 * who["eye_open"] + 0.5 * now.brow_raise + 0.3 * (1 - male),
-        "lid_low": 4.4 + 0.35 * who["eye_open"],
+        "lid_up": 5.6 + 0.85 * who["eye_open"] + 0.5 * now.brow_raise + 0.3 * (1 - male),
+        "lid_low": 3.9 + 0.35 * who["eye_open"],
         "lid_peak": 0.22 * who["lid_peak"],
         "crease": 3.4 + 1.1 * who["lid_crease"],
         "crease_depth": float(np.clip(0.5 + 0.3 * who["lid_crease"], 0, 0.9)),
@@ -113,7 +113,7 @@ def _eyes(who: Identity, now: Nuisance, male: float) -> Row:
         "squint": now.squint,
         "gaze_x": float(np.clip(3.6 * now.gaze_x - 0.06 * now.yaw, -5.0, 5.0)),
         "gaze_y": float(np.clip(2.0 * now.gaze_y - 0.04 * now.pitch, -2.5, 2.5)),
-        "brow_half": max(1.3, 3.1 + 0.75 * who["brow_thick"] + (0.5 if male else -0.6)),
+        "brow_half": max(1.4, 3.4 + 0.75 * who["brow_thick"] + (0.5 if male else -0.6)),
         "brow_in": 10.5 + 2.2 * who["brow_gap"] - 0.8 * now.brow_frown,
         "brow_out": 51.0 + 2.2 * who["brow_length"],
         "brow_y": 16.6 + lift + 0.4 * now.brow_raise,
@@ -125,11 +125,11 @@ def _eyes(who: Identity, now: Nuisance, male: float) -> Row:
 
 
 def _mouth(who: Identity, now: Nuisance, male: float) -> Row:
-    dark = np.clip(0.30 + 0.24 * who["melanin"], 0, 1)
+    dark = np.clip(0.28 + 0.21 * who["melanin"], 0, 1)
     natural = _along(_SKIN, dark) * (
-        np.array([0.86, 0.58, 0.60]) * np.exp(who["lip_red"] * np.array([0.03, -0.12, -0.08]) - 0.14 * who["lip_dark"])
+        np.array([0.84, 0.66, 0.68]) * np.exp(who["lip_red"] * np.array([0.02, -0.10, -0.07]) - 0.12 * who["lip_dark"])
     )
-    stick = (0.0 if male else max(0.0, 1.6 * now.makeup - 0.7))
+    stick = (0.0 if male else max(0.0, 1.5 * now.makeup - 0.75))
     paint = np.array([0.36, 0.045, 0.06])
     lips = natural + min(stick, 0.75) * (paint - natural)
     thin = 1.0 - 0.28 * now.smile - 0.12 * max(0.0, (now.age - 45) / 30)
@@ -164,7 +164,7 @@ def _hair(who: Identity, now: Nuisance, male: float) -> Row:
     hair = natural + shown * (_GREY * (0.6 + 0.9 * grey) - natural)
     if now.hair_dye >= 0:
         hair = _along(_HAIR, now.hair_dye)
-    brow = natural * np.exp(-0.25 * who["brow_dark"]) * 0.9
+    brow = natural * np.exp(-0.25 * who["brow_dark"]) * 0.7
     brow = brow + 0.6 * shown * (_GREY * 0.7 - brow)
     beard_grey = min(1.0, 1.5 * grey)
     beard = natural + beard_grey * (_GREY * (0.7 + 0.7 * grey) - natural)
@@ -191,12 +191,12 @@ def _hair(who: Identity, now: Nuisance, male: float) -> Row:
 
 
 def _worn(who: Identity, now: Nuisance) -> Row:
-    wears = who["habit_glasses"] + 0.018 * (now.age - 40) > 0.75
+    wears = who["habit_glasses"] + 0.018 * (now.age - 40) > 1.0
     if now.glasses_change:
         wears = not wears if now.glasses_draw < 0.5 else wears
     kind = 0.0
     if wears:
-        kind = 1.0 if now.glasses_draw % 0.5 < 0.22 else 2.0
+        kind = 1.0 if now.glasses_draw % 0.5 < 0.34 else 2.0
     if now.glasses_change and now.glasses_draw > 0.93:
         kind = 3.0
     return _rgb("clothes", now.clothes) | _rgb("mask", now.mask_colour) | _rgb("hat", now.hat_colour) | _rgb("frame", now.glasses_colour) | {
@@ -209,7 +209,11 @@ def _worn(who: Identity, now: Nuisance) -> Row:
 
 
 def _light(now: Nuisance) -> Row:
+    turn = np.deg2rad(now.yaw)
+    ahead = np.array([np.sin(turn), 0.0, np.cos(turn)])
+    reach = np.clip(now.light_from @ ahead, 0.0, 1.0)
     row = _rgb("sky", now.sky) | _rgb("ground", now.ground)
+    row |= _rgb("teeth", 0.55 * now.sky + 0.75 * (now.light_colour * reach[:, None]).sum(axis=0))
     for k in range(len(now.light_soft)):
         row |= _rgb(f"light{k}", now.light_colour[k])
         row[f"soft{k}"] = float(now.light_soft[k])

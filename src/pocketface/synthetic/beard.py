@@ -16,7 +16,7 @@ def paint_beard(canvas: Canvas, look: Appearance) -> None:
     strand = plates.read("strand", i, j)
     grain = plates.read("grain", j, i)
     full = (canvas.beard * (1.25 + 0.30 * strand + 0.2 * grain) - 0.18).clamp(0, 0.96)
-    hair = look.colour_at(image, "beard") * (1 + 0.30 * strand)
+    hair = look.colour_at(image, "beard") * (1 + 0.16 * strand)
     canvas.albedo = blend(canvas.albedo, hair, full)
     canvas.glint = canvas.glint * (1 - 0.85 * full)
 

@@ -98,7 +98,8 @@ def _tone(device: torch.device) -> Tensor:
 
 def _blur(shown: Tensor, sigma: Sequence[float]) -> Tensor:
     """A Gaussian of `sigma` pixels for each image, in two passes. An image's own radius bounds its
-    weights, so that wider neighbours in the batch add exact zeros to it."""
+    weights, so that wider neighbours in the batch add exact zeros to it.
+    """
     radius = [max(1, int(np.ceil(2.6 * s))) for s in sigma]
     widest = max(radius)
     weights = np.zeros((len(sigma), widest + 1))

@@ -9,7 +9,7 @@ from pocketface.synthetic.paint import Canvas, blend, bump
 EYE_X = 31.5
 """Distance of each eye's centre from the middle of the face, mm."""
 
-_HALF = 16.2
+_HALF = 17.2
 _IRIS, _PUPIL = 6.1, 2.5
 
 
@@ -24,7 +24,7 @@ def paint_eyes(canvas: Canvas, look: Appearance) -> None:
     side = torch.sign(canvas.x)
     dx = canvas.x.abs() - EYE_X
     u = dx * (1 / _HALF)
-    arch = 1 - u * u
+    arch = 1 - u * u * (0.6 + 0.4 * u * u)
     line = 0.9 * u
     lid_up, lid_low, peak, blink, squint = look.at(image, "lid_up", "lid_low", "lid_peak", "blink", "squint")
     low = -lid_low * (1 - 0.55 * squint) * arch * (1 + 0.25 * u)
@@ -46,11 +46,13 @@ def _lids(canvas: Canvas, look: Appearance, u: Tensor, above: Tensor, below: Ten
     lid = bump((over - 2.5) * (1 / 5.5)) * along.clamp(max=1)
     fold = bump((over - crease - 1.5 * blink) * (1 / 1.9)) * along.clamp(max=1)
     bag = bump((below + 3.5) * (1 / 6.0)) * along.clamp(max=1)
-    keep = (1 - 0.45 * depth * fold) * (1 - (0.12 + 0.5 * paint) * lid) * (1 - shadow * bag)
+    hollow = bump((over - 6.0) * (1 / 9.0)) * bump((u + 0.45) * (1 / 1.1))
+    keep = (1 - 0.5 * depth * fold) * (1 - (0.14 + 0.5 * paint) * lid) * (1 - shadow * bag)
+    keep = keep * (1 - 0.22 * hollow)
     canvas.albedo = canvas.albedo * torch.stack([keep, keep * (1 - 0.04 * bag), keep])
     # A pixel cannot show a line of a millimetre: draw it wider and fainter.
-    width = max(1.1, 0.75 * canvas.soft)
-    reach = (1.06 - u * u).clamp(0, 1)
+    width = max(1.3, 0.85 * canvas.soft)
+    reach = (1.20 - u * u).clamp(0, 1)
     line = bump((over - 0.3) * (1 / (1.35 * width))) * reach * (0.62 + 0.38 * lash).clamp(max=1.0)
     under = bump((below + 0.4) * (1 / (1.2 * width))) * reach * 0.35 * lash
     dark = torch.maximum(line * (0.72 + 0.2 * lash).clamp(max=0.93), under)
@@ -68,9 +70,9 @@ def _eyeball(canvas: Canvas, look: Appearance, side: Tensor, dx: Tensor, above: 
     iris = canvas.edge((_IRIS * _IRIS - r2) * (1 / (2 * _IRIS)))
     pupil = canvas.edge((_PUPIL * _PUPIL - r2) * (1 / (2 * _PUPIL)))
     rim = (r2 * (1 / (_IRIS * _IRIS))).clamp(0, 1)
-    shade = 0.45 + 0.55 * (above * 0.22).clamp(0, 1)
+    shade = 0.30 + 0.70 * (above * 0.18).clamp(0, 1)
     corner = (dx * (1 / _HALF)) ** 2
-    white = torch.stack([0.60 - 0.10 * corner, 0.55 - 0.17 * corner, 0.52 - 0.17 * corner])
+    white = torch.stack([0.47 - 0.12 * corner, 0.40 - 0.16 * corner, 0.37 - 0.16 * corner])
     inner = bump((dx + 14.0) * (1 / 3.5))
     white = blend(white, white.new_tensor([[0.45], [0.2], [0.17]]), 0.7 * inner)
     colour = look.colour_at(image, "iris") * (1.15 - 0.75 * rim * rim)

@@ -68,7 +68,7 @@ def frame(look: Appearance, image: Tensor, path: Tensor, height: Tensor, soft: f
     """Coverage (P,), albedo (3, P) and shine (P,) of spectacles at fragments of the strip."""
     kind, size = look.at(image, "glasses", "glasses_size")
     ax = path.abs()
-    half_x, half_y = 23.5 + 2.0 * size, 17.0 + 3.0 * size
+    half_x, half_y = 24.0 + 2.0 * size, 15.0 + 3.2 * size
     # Lenses between an ellipse and a box.
     u, v = (ax - 32.5) / half_x, (height + 2.0 - 0.06 * (ax - 32.5)) / half_y
     u2, v2 = u * u, v * v
@@ -76,7 +76,7 @@ def frame(look: Appearance, image: Tensor, path: Tensor, height: Tensor, soft: f
     round_ = u2 + v2
     shape = 0.5 * (r4 + round_)
     out = (shape - 1) * 0.25 * (half_x + half_y)
-    rim_width = torch.where(kind == 2, 3.2, torch.where(kind == 3, 2.2, 1.2))
+    rim_width = torch.where(kind == 2, 2.3, torch.where(kind == 3, 2.0, 0.9))
     wider = rim_width.clamp(min=0.75 * soft)
     faint = rim_width / wider
     rim = ((wider - (out * 0.5).abs()) * (1 / soft) + 0.5).clamp(0, 1) * faint * (ax < 68)

@@ -40,7 +40,8 @@ class _Grid:
 @dataclass(frozen=True)
 class Shell:
     """The hair of a batch: `points` float64 (N, 3, V) in the head's axes, mm; `inside` float32 (N, V);
-    `along`, `around` float32 (N, V): where on the plate of strands each vertex lies."""
+    `along`, `around` float32 (N, V): where on the plate of strands each vertex lies.
+    """
 
     points: Tensor
     inside: Tensor
@@ -150,14 +151,13 @@ def _wide(look: Appearance, name: str) -> Tensor:
 
 def _style(look: Appearance, grid: _Grid) -> tuple[Tensor, Tensor, Tensor]:
     """`inside` (N, R, C) and thickness of the shell in mm, and how far it hangs (N, 1)."""
-
     flat = _growth(look, grid.x.reshape(1, -1), grid.y.reshape(1, -1), grid.z.reshape(1, -1))
     natural = flat.view(-1, *grid.x.shape)
     length, curl, hat = _wide(look, "hair_length"), _wide(look, "hair_curl"), _wide(look, "hat")
     # A fringe lowers the outline on the forehead; its slope follows the parting.
     fringe = (_wide(look, "hair_fringe") * 26 - 8).clamp(0, 46) * ((length + 0.9) * 1.2).clamp(0, 1) * (1 - _wide(look, "bald"))
     slope = (1 + 0.5 * _wide(look, "hair_part") * grid.x * (1 / 45.0)).clamp(0.3, 1.6)
-    forehead = _hill(grid.x * (1 / 64.0)) * (grid.z > 30)
+    forehead = (1.9 * _hill(grid.x * (1 / 74.0))).clamp(max=1.0) * (grid.z > 20)
     inside = natural + fringe * slope * forehead
     long = ((length - 0.35) * 2.5).clamp(0, 1)
     side = torch.minimum(_open_side(look, grid), 60 - grid.y)
@@ -168,7 +168,7 @@ def _style(look: Appearance, grid: _Grid) -> tuple[Tensor, Tensor, Tensor]:
     top = _step((grid.y - 30) * (1 / 70.0))
     volume = _wide(look, "hair_volume")
     body = (2.0 + (4.0 + 16.0 * volume) * ((length + 1.3) * 0.6).clamp(0, 1.2)) * (0.55 + 0.45 * top)
-    body = body + 16.0 * (curl - 0.55).clamp(min=0) * ((length + 1.0)).clamp(0, 2) + 5.0 * long
+    body = body + 16.0 * (curl - 0.55).clamp(min=0) * (length + 1.0).clamp(0, 2) + 5.0 * long
     hung = _wide(look, "hair_part") * torch.sign(grid.x) * 2.0 * top
     thick = 1.5 + (body + hung).clamp(min=1.5) * (0.25 + 0.75 * depth) + 4.0 * (fringe > 1) * forehead
     fall = (-8 + 55 * long + 70 * (length - 0.9).clamp(0, 1.6))[..., 0]

@@ -57,5 +57,5 @@ def _inside(canvas: Canvas, look: Appearance) -> None:
     shown = blend(deep, tooth, teeth)
     canvas.albedo = blend(canvas.albedo, shown, inside)
     # Light falls into the mouth from the front only.
-    canvas.diffuse = canvas.diffuse * (1 - 0.25 * inside * (1 - teeth))
+    canvas.diffuse = blend(canvas.diffuse, look.colour_at(image, "teeth"), inside)
     canvas.glint = canvas.glint * (1 - inside)

@@ -54,18 +54,18 @@ class NuisanceRanges:
     distance: Spread = Spread(1500, 600, 500, 4000)
     landmark_jitter: Spread = Spread(1.6, 0.5, 0.0, 4.0)
     expression: float = 1.0
-    chance_smile: float = 0.45
+    chance_smile: float = 0.5
     chance_open: float = 0.35
     chance_blink: float = 0.06
     age: Spread = Spread(44, 14, 18, 80)
-    hair_change: float = 0.45
+    hair_change: float = 0.35
     chance_dye: float = 0.06
     chance_hat: float = 0.05
-    chance_glasses_change: float = 0.25
+    chance_glasses_change: float = 0.15
     chance_mask: float = 0.0
     makeup: float = 1.0
     light: float = 1.0
-    exposure: Spread = Spread(0.0, 0.3, -1.0, 0.9)
+    exposure: Spread = Spread(0.0, 0.25, -1.0, 0.9)
     tint: float = 1.0
     chance_grey: float = 0.02
     blur: Spread = Spread(0.85, 0.35, 0.6, 3.5)
@@ -210,8 +210,8 @@ class Nuisance:
             "upper_lip_raise": e * min(max(0.0, 0.35 * next(n)) + 0.45 * smile * next(u), 1.0),
             "half_smile": e * 0.3 * next(n),
             "blink": e * (0.5 + 0.5 * next(u)) * blinks,
-            "squint": e * min(max(0.0, 0.25 * next(n)) + 0.5 * smile * next(u), 0.8),
-            "gaze_x": min(max(0.35 * next(n), -1.0), 1.0),
+            "squint": e * min(max(0.0, 0.3 * next(n) + 0.1) + 0.5 * smile * next(u), 0.9),
+            "gaze_x": min(max(0.5 * next(n), -1.0), 1.0),
             "gaze_y": min(max(0.2 * next(n), -1.0), 1.0),
         }
         day = {
@@ -269,7 +269,7 @@ def _draw_light(n: Any, u: Any, r: NuisanceRanges) -> dict[str, Any]:
     colours = np.stack([key * tone, fill * tone[::-1], back * sky_tone])
     # Photographers expose for the face: what falls on its front is brought to one level.
     front = 0.75 * sky + float((colours.mean(axis=1) * np.maximum(directions[:, 2] + 0.15, 0)).sum())
-    level = 1.15 / front
+    level = 1.0 / front
     return {
         "sky": level * sky * sky_tone,
         "ground": level * sky * sky_tone * (0.35 + 0.45 * next(u)),
@@ -282,7 +282,7 @@ def _draw_light(n: Any, u: Any, r: NuisanceRanges) -> dict[str, Any]:
 
 def _draw_backdrop(n: Any, u: Any) -> dict[str, Any]:
     """Two wall colours in display values and a handful of soft shapes in front of the wall."""
-    level = next(u) ** 0.8
+    level = 0.9 * next(u) ** 1.1
     vivid = 0.04 + 0.35 * next(u) ** 3
     wall = np.array([level * np.exp(vivid * next(n)) for _ in range(3)])
     other = np.array([level * np.exp(vivid * next(n)) for _ in range(3)]) + 0.2 * next(n)
@@ -310,9 +310,9 @@ def _draw_camera(n: Any, u: Any, r: NuisanceRanges) -> dict[str, Any]:
     cast = 0.07 * r.tint * np.array([next(n), 0.5 * next(n), next(n)])
     return {
         "exposure": r.exposure.at(next(n)),
-        "contrast": float(np.exp(0.14 * next(n))),
+        "contrast": 1.10 * float(np.exp(0.14 * next(n))),
         "saturation": float(np.exp(0.2 * next(n))),
-        "tint": np.exp(cast),
+        "tint": np.exp(cast + np.array([0.05, -0.05, -0.13])),
         "grey": float(next(u) < r.chance_grey),
         "blur": r.blur.at(next(n)),
         "resolution": r.resolution.at(next(n)),

@@ -52,7 +52,7 @@ def skin_places(device: torch.device) -> SkinPlaces:
         t = np.clip(t, 0, 1)
         return np.asarray(t * t * (3 - 2 * t))
 
-    moustache = rise((27 - ax) / 8) * rise((-47 - y) / 6) * rise((y + 71) / 4) * rise((z - 30) / 20)
+    moustache = rise((33 - ax) / 9) * rise((-49 - 0.12 * ax - y) / 7) * rise((y + 71) / 4) * rise((z - 30) / 20)
     moustache = np.maximum(moustache, hill((25, -71), (6, 7)))
     chin = rise((25 - ax) / 12) * rise((-84 - y) / 6) * rise((z + 5) / 20)
     jaw = rise((-58 - 0.55 * (62 - ax) - y) / 14) * rise((z + 4) / 10)
@@ -157,9 +157,9 @@ def paint_lines(canvas: Canvas, look: Appearance) -> None:
     depth = depth + (0.05 + 0.22 * line + 0.12 * smile) * _furrow(arc * (1 / 2.4)) * bump((ax - 28.0) * (1 / 17.0))
     keep = 1 - depth
     canvas.diffuse = canvas.diffuse * torch.stack([keep, keep - 0.10 * depth, keep - 0.12 * depth])
-    nostril = bump((ax - 6.8) * (1 / 5.2)) * bump((y + 47.0 - 0.14 * ax) * (1 / 3.0))
+    nostril = bump((ax - 7.2) * (1 / 5.4)) * bump((y + 46.5 - 0.16 * ax) * (1 / 2.8))
     wing = _furrow((ax - 19.0) * (1 / 2.2)) * bump((y + 42) * (1 / 8.0))
-    canvas.albedo = canvas.albedo * (1 - 0.82 * nostril - 0.18 * wing)
+    canvas.albedo = canvas.albedo * (1 - 0.7 * nostril - 0.16 * wing)
     canvas.glint = canvas.glint * (1 - nostril)
 
 

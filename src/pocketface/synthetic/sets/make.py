@@ -89,6 +89,8 @@ def _make(
     jobs = {id(job): work for work in unfinished for job in work.jobs}
     total = sum(len(job.shots) for work in unfinished for job in work.jobs)
     done = 0
+    if progress is not None:
+        progress(done, total)
     try:
         for work in unfinished:
             if not work.jobs:
@@ -104,8 +106,9 @@ def _make(
                 if not work.waiting:
                     work.finish(manifest)
     except KeyboardInterrupt as stop:
+        left = sum(work.left() for work in unfinished)
         raise StoppedError(
-            f"stopped after {done:,} of {total:,} pictures; what is whole is kept in {root}. "
+            f"stopped; {total - left:,} of {total:,} pictures are kept in {root}. "
             "Run the same command again to go on."
         ) from stop
     return [_made(root, recipe, manifest, kept=recipe.name in kept) for recipe in recipes]
@@ -148,6 +151,12 @@ class _Unfinished:
                 f"{self.folder} holds a set begun with other {' and '.join(differing)}. Finish it "
                 "with the command that began it, or delete the folder."
             )
+
+    def left(self) -> int:
+        """The pictures that are not there, of those that this run had to take."""
+        if not self.waiting:
+            return 0
+        return sum(len(job.shots) for job in self.jobs if not job.path.is_file())
 
     def finish(self, manifest: Manifest) -> None:
         """Write the set from its parts, put it in its place, and enter it in the manifest."""

@@ -51,7 +51,9 @@ class Manifest:
 
     def save(self) -> None:
         """Write it, whole or not at all."""
-        content = {"format": _FORMAT, "seed": self.seed, "sets": self.sets}
+        # By name: the order in which sets were finished must not show.
+        sets = {name: self.sets[name] for name in sorted(self.sets)}
+        content = {"format": _FORMAT, "seed": self.seed, "sets": sets}
         atomic.write_text(self.root / FILE, json.dumps(content, indent=2) + "\n")
 
     def holds(self, recipe: SetRecipe) -> bool:

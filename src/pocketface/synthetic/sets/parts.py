@@ -11,7 +11,7 @@ from pocketface import atomic
 from pocketface.synthetic.population import Population
 from pocketface.synthetic.sets.shot import Picture, Renderer, Shot, take
 
-PART = 128
+PART = 64
 """Pictures in a part: what a stop can lose in each process."""
 
 
