@@ -21,6 +21,7 @@ ROOMS: dict[str, set[str]] = {
     "embedding": {"data"},
     "distill": {"models"},
     "benchmarks": {"data", "embedding"},
+    "deploy": {"models", "data", "synthetic", "embedding"},
     "train": {"models", "data", "heads", "distill", "embedding", "benchmarks"},
     "recipes": set(),
     "demo": {"models", "data", "heads", "distill", "embedding", "benchmarks", "train"},
@@ -33,7 +34,7 @@ LAZY = {("embedding", "models")}
 TORCH_MODULES = {"embedding/torch_embedder.py"}
 """Modules that need torch in rooms that do without it."""
 
-TORCH_ROOMS = {"models", "heads", "distill", "train", "synthetic", "demo"}
+TORCH_ROOMS = {"models", "heads", "distill", "train", "synthetic", "demo", "deploy"}
 
 
 def modules() -> list[Path]:

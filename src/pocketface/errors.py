@@ -31,6 +31,10 @@ class MissingExtraError(PocketFaceError):
         )
 
 
+class ExportError(PocketFaceError):
+    """A file for a device does not compute what its source computes."""
+
+
 class TrainingError(PocketFaceError):
     """A run cannot go on; what it had saved is intact."""
 

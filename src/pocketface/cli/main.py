@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from pocketface.cli import data, demo, embed, evaluate, models, train, verify
+from pocketface.cli import data, demo, embed, evaluate, export, models, train, verify
 from pocketface.errors import PocketFaceError, StoppedError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command("distill")(train.distill)
 app.command("evaluate")(evaluate.evaluate)
 app.command("embed")(embed.embed)
 app.command("verify")(verify.verify)
+app.command("export")(export.export)
 app.add_typer(data.app, name="data")
 
 

@@ -1,0 +1,111 @@
+"""Three trained-like networks and their exported files, made once: tracing takes long."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from pocketface.card import Threshold, write_card
+from pocketface.deploy import Export, export_onnx
+from pocketface.models import Backbone, Genotype, create_model
+from pocketface.models.weights import save_weights
+from pocketface.preprocessing import Preprocessing
+
+torch.set_num_threads(1)
+
+EVERY_PRIMITIVE = Genotype(
+    normal=(
+        ("max_pool_3x3", 0), ("avg_pool_3x3", 1), ("skip_connect", 0), ("dw_conv_3x3", 1),
+        ("dw_conv_5x5", 2), ("dw_conv_7x7", 3), ("dw_conv_1x1", 0), ("skip_connect", 4),
+    ),
+    reduce=(
+        ("max_pool_3x3", 0), ("avg_pool_3x3", 1), ("skip_connect", 0), ("dw_conv_1x1", 1),
+        ("dw_conv_3x3", 0), ("dw_conv_5x5", 1), ("dw_conv_7x7", 0), ("skip_connect", 4),
+    ),
+)  # fmt: skip
+
+BUILDS: dict[str, Callable[[], Backbone]] = {
+    # With 16 channels it has weights larger than those that the exporter folds by itself.
+    "small": lambda: create_model(
+        "pocketnet_nano", image_size=32, channels=16, cells=4, genotype=EVERY_PRIMITIVE
+    ),
+    "nano": lambda: create_model("pocketnet_nano"),
+    "iresnet": lambda: create_model(
+        "iresnet_18", image_size=32, embedding_size=16, width=0.125, blocks=(1, 1, 1, 1)
+    ),
+}
+
+THRESHOLD = Threshold(
+    benchmark="pairs",
+    far=1e-3,
+    measured_far=1e-3,
+    tar=0.9,
+    similarity=0.25,
+    impostor_pairs=3000,
+    flip=True,
+)
+
+
+def as_trained(network: Backbone) -> Backbone:
+    """Give every parameter and statistic a value of its own, as training does."""
+    generator = torch.Generator().manual_seed(1)
+    for tensor in network.state_dict().values():
+        if tensor.ndim > 1:
+            bound = (3 / tensor[0].numel()) ** 0.5
+            tensor.uniform_(-bound, bound, generator=generator)
+        elif tensor.is_floating_point():
+            tensor.uniform_(0.5, 1.5, generator=generator)
+    return network
+
+
+def save(network: Backbone, path: Path) -> Path:
+    preprocessing = Preprocessing(
+        image_size=network.image_size,
+        channel_order="bgr",
+        mean=(0.4, 0.5, 0.6),
+        std=(0.3, 0.25, 0.2),
+    )
+    card = save_weights(
+        network, path, preprocessing=preprocessing, data="noise", licence="CC0", notes="a test"
+    )
+    write_card(path, card.model_copy(update={"thresholds": [THRESHOLD]}))
+    return path
+
+
+@pytest.fixture(scope="session")
+def source(tmp_path_factory) -> Callable[[str], Path]:
+    """Give the weights file of one of BUILDS."""
+    made: dict[str, Path] = {}
+
+    def give(name: str) -> Path:
+        if name not in made:
+            folder = tmp_path_factory.mktemp(name)
+            made[name] = save(as_trained(BUILDS[name]()), folder / "trained.safetensors")
+        return made[name]
+
+    return give
+
+
+@pytest.fixture(scope="session")
+def exported(source, tmp_path_factory) -> Callable[[str], Export]:
+    """Give what exporting one of BUILDS gave."""
+    made: dict[str, Export] = {}
+
+    def give(name: str) -> Export:
+        if name not in made:
+            out = tmp_path_factory.mktemp(name) / "model.onnx"
+            made[name] = export_onnx(source(name), out, generator=np.random.default_rng(0))
+        return made[name]
+
+    return give
+
+
+@pytest.fixture
+def instant(exported, monkeypatch) -> onnx.ModelProto:
+    """Let every export find this graph, that of 'iresnet', instead of tracing; it may be spoilt."""
+    model = onnx.load(str(exported("iresnet").path))
+    monkeypatch.setattr("pocketface.deploy.onnx_export.trace_graph", lambda *_: model)
+    return model
