@@ -1,5 +1,6 @@
 """A training set and a recipe so small that a whole run takes a moment."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,3 +77,34 @@ def train_run() -> Callable[..., RunResult]:
         return result
 
     return train
+
+
+@pytest.fixture(scope="session")
+def tiny_pairs(tmp_path_factory, coarse_people) -> dict[str, str]:
+    """A pair set of 24 pairs of two people or one, as the section `validation` names it."""
+    folder = tmp_path_factory.mktemp("pairs")
+    images = coarse_people(folder / "faces", people=4, images=4, size=64, noise=60.0)
+    names = [sorted(path.name for path in person.iterdir()) for person in sorted(images.iterdir())]
+    people = sorted(path.name for path in images.iterdir())
+    pairs = []
+    for number in range(12):
+        one, two = number % 4, (number + 1 + number // 4) % 4
+        left = f"{people[one]}/{names[one][number % 3]}"
+        pairs.append([left, f"{people[one]}/{names[one][3]}", True])
+        pairs.append([left, f"{people[two]}/{names[two][number % 4]}", False])
+    (folder / "tiny.json").write_text(json.dumps(pairs))
+    return {"pairs": [str(folder / "tiny.json")], "images": str(images)}
+
+
+@pytest.fixture(scope="session")
+def teacher_run(tmp_path_factory, tiny_recipe, train_run) -> Path:
+    """A run that kept its milestones, three of them."""
+    run = tmp_path_factory.mktemp("teacher") / "run"
+    train_run(tiny_recipe(seed=7, milestones=True), run)
+    return run
+
+
+@pytest.fixture
+def every_step(monkeypatch) -> None:
+    """A row of the log for every step, so that rows of two runs can be compared."""
+    monkeypatch.setattr("pocketface.train.loop.LOG_EVERY", 1)
