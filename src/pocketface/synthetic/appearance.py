@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pocketface.synthetic.ageing import baldness, grey_share, wrinkles
 from pocketface.synthetic.identity import Identity
-from pocketface.synthetic.nuisance import Nuisance
+from pocketface.synthetic.nuisance import LIGHTS, Nuisance
 from pocketface.synthetic.pose import dimorphism
 
 Row = dict[str, float]
@@ -41,9 +41,13 @@ class Appearance:
         """The named columns at each fragment's image, float32 (P,) each."""
         return [self.table[self.names[name]].index_select(0, image) for name in names]
 
+    def stack(self, *names: str) -> Tensor:
+        """The named columns as (len(names), N, 1)."""
+        return torch.stack([self[name] for name in names])
+
     def colour(self, name: str) -> Tensor:
         """Columns `name`_r, _g, _b as (3, N, 1)."""
-        return torch.stack([self[f"{name}_{c}"] for c in "rgb"])
+        return self.stack(*(f"{name}_{c}" for c in "rgb"))
 
     def colour_at(self, image: Tensor, name: str) -> Tensor:
         """Columns `name`_r, _g, _b at each fragment's image, float32 (3, P)."""
@@ -63,10 +67,23 @@ def describe(
 def _one(who: Identity, now: Nuisance) -> Row:
     male = 1.0 if dimorphism(who) > 0 else 0.0
     line = wrinkles(who, now.age)
-    row: Row = {"male": male, "line": line, "age": now.age}
+    fold = max(0.0, 0.35 + 0.18 * who["cheek_fold"])
+    row = _lines(line, fold, now)
     row |= _skin(who, now, male) | _eyes(who, now, male) | _mouth(who, now, male)
     row |= _hair(who, now, male) | _worn(who, now) | _light(now)
     return row
+
+
+def _lines(line: float, fold: float, now: Nuisance) -> Row:
+    """How deep each kind of line is: `line` is age's depth, `fold` the person's own."""
+    return {
+        "line_fold": 0.14 * fold + 0.24 * line + 0.26 * now.smile,
+        "line_marionette": 0.22 * line,
+        "line_forehead": 0.17 * line + 0.20 * now.brow_raise * (0.4 + line),
+        "line_glabella": 0.2 * line + 0.30 * now.brow_frown,
+        "line_crow": 0.22 * line + 0.22 * line * now.smile + 0.1 * now.squint,
+        "line_below_eye": 0.05 + 0.22 * line + 0.12 * now.smile,
+    }
 
 
 def _skin(who: Identity, now: Nuisance, male: float) -> Row:
@@ -75,16 +92,10 @@ def _skin(who: Identity, now: Nuisance, male: float) -> Row:
         who["skin_red"] * np.array([0.03, -0.05, -0.03]) + who["skin_yellow"] * np.array([0.0, 0.01, -0.08])
     )
     row = _rgb("skin", skin) | {
-        "dark": float(dark),
         "cheek_red": 0.22 * (0.6 + 0.55 * who["cheek_red"] + 0.5 * now.flush) * (1 - 0.6 * float(dark)),
         "eye_shadow": max(0.0, 0.16 + 0.10 * who["eye_shadow"]),
         "blotch": 0.035 + 0.014 * who["blotch"],
         "freckles": max(0.0, 0.8 * who["freckles"] - 0.7) * max(0.0, 1 - 2.0 * float(dark)),
-        "line_now": 0.0,
-        "smile": now.smile,
-        "frown": now.brow_frown,
-        "raise": now.brow_raise,
-        "fold": max(0.0, 0.35 + 0.18 * who["cheek_fold"]),
         "skin_row": float(who.skin_offset[0]),
         "skin_column": float(who.skin_offset[1]),
         "shine": now.shine * (0.8 + 0.2 * male),
@@ -93,7 +104,7 @@ def _skin(who: Identity, now: Nuisance, male: float) -> Row:
         row[f"{mole}_x"] = 19.0 * who[f"{mole}_x"]
         row[f"{mole}_y"] = -30.0 + 32.0 * who[f"{mole}_y"]
         row[f"{mole}_size"] = 1.7 * max(0.0, who[f"{mole}_size"] - low)
-    del row["line_now"]
+    row["moles"] = max(row["mole_a_size"], row["mole_b_size"])
     return row
 
 
@@ -214,11 +225,15 @@ def _light(now: Nuisance) -> Row:
     reach = np.clip(now.light_from @ ahead, 0.0, 1.0)
     row = _rgb("sky", now.sky) | _rgb("ground", now.ground)
     row |= _rgb("teeth", 0.55 * now.sky + 0.75 * (now.light_colour * reach[:, None]).sum(axis=0))
-    for k in range(len(now.light_soft)):
+    # Halfway between each lamp and the viewer, who is far away along z.
+    half = now.light_from + np.array([0.0, 0.0, 1.0])
+    half = half / np.maximum(np.sqrt((half * half).sum(axis=1, keepdims=True)), 1e-3)
+    for k in range(LIGHTS):
         row |= _rgb(f"light{k}", now.light_colour[k])
         row[f"soft{k}"] = float(now.light_soft[k])
-        for axis, value in zip("xyz", now.light_from[k], strict=True):
-            row[f"light{k}_{axis}"] = float(value)
+        for a, axis in enumerate("xyz"):
+            row[f"light{k}_{axis}"] = float(now.light_from[k, a])
+            row[f"half{k}_{axis}"] = float(half[k, a])
     return row
 
 

@@ -29,18 +29,18 @@ def backdrop(nuisances: Sequence[Nuisance], size: int, device: torch.device) -> 
     tilt = send([n.blobs[0, 2] for n in nuisances]).view(-1, 1, 1) * (1 / 3.2) - 0.5
     share = (0.5 + 0.5 * (y + tilt * x) + 0.8 * clutter * cloud).clamp(0, 1)
     colour = walls[:, 0] + (walls[:, 1] - walls[:, 0]) * share[:, None]
-    shapes = np.array([_shapes(n) for n in nuisances], dtype=np.float32)
+    shapes = torch.as_tensor(np.array([_shapes(n) for n in nuisances], dtype=np.float32), device=device)
+    cx, cy, ca, sa, along, across, soft = (v[..., None, None] for v in shapes[..., :7].unbind(-1))
+    dx, dy = x[:, None] - cx, y[:, None] - cy
+    u, v = (dx * ca + dy * sa) * along, (dy * ca - dx * sa) * across
+    u2, v2 = u * u, v * v
+    # Odd shapes are boxes, even ones ellipses.
+    far = u2 + v2
+    far[:, 1::2] = torch.maximum(u2[:, 1::2], v2[:, 1::2])
+    cover = ((1 - far) * soft + 0.5).clamp_(0, 1)
     for k in range(BLOBS):
-        cx, cy, ca, sa, along, across, soft, *rgb = (
-            torch.as_tensor(v, device=device).view(-1, 1, 1) for v in shapes[:, k].T
-        )
-        dx, dy = x - cx, y - cy
-        u, v = (dx * ca + dy * sa) * along, (dy * ca - dx * sa) * across
-        u2, v2 = u * u, v * v
-        # Odd shapes are boxes, even ones ellipses.
-        far = torch.maximum(u2, v2) if k % 2 else u2 + v2
-        cover = ((1 - far) * soft + 0.5).clamp(0, 1)
-        colour = colour + (torch.stack(rgb, dim=1) - colour) * cover[:, None]
+        rgb = shapes[:, k, 7:, None, None]
+        colour = colour + (rgb - colour) * cover[:, k, None]
     colour = (colour + (0.25 * clutter * cloud)[:, None]).clamp(0, 1)
     return _double(colour * colour)
 

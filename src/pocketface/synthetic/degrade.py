@@ -31,10 +31,10 @@ def develop(linear: Tensor, nuisances: Sequence[Nuisance]) -> Tensor:
     contrast, saturation = send([n.contrast for n in nuisances]), send(
         [0.0 if n.grey else n.saturation for n in nuisances]
     )
-    shown = (shown - 110.0) * contrast + 110.0
+    shown = shown.mul_(contrast).add_(110.0 * (1 - contrast))
     red, green, blue = shown.unbind(1)
     grey = (0.299 * red + 0.587 * green + 0.114 * blue)[:, None]
-    return grey + (shown - grey) * saturation
+    return (shown - grey).mul_(saturation).add_(grey)
 
 
 def soften(shown: Tensor, nuisances: Sequence[Nuisance]) -> Tensor:
@@ -113,7 +113,8 @@ def _blur(shown: Tensor, sigma: Sequence[float]) -> Tensor:
         padded = torch.cat([first] * widest + [shown] + [last] * widest, dim=axis)
         total = shown * w[:, 0]
         for k in range(1, widest + 1):
-            total = total + (padded.narrow(axis, widest - k, size) + padded.narrow(axis, widest + k, size)) * w[:, k]
+            pair = padded.narrow(axis, widest - k, size) + padded.narrow(axis, widest + k, size)
+            total += pair.mul_(w[:, k])
         shown = total
     return shown
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from pocketface.synthetic.appearance import Appearance
-from pocketface.synthetic.paint import Canvas, blend, bump
+from pocketface.synthetic.paint import Canvas, Painter, blend, bump
 
 EYE_X = 31.5
 """Distance of each eye's centre from the middle of the face, mm."""
@@ -13,16 +13,16 @@ _HALF = 17.2
 _IRIS, _PUPIL = 6.1, 2.5
 
 
-def near_eyes(canvas: Canvas) -> Tensor:
-    """Which fragments `paint_eyes` may change, bool (P,)."""
-    return ((canvas.x.abs() - EYE_X).abs() < 24) & ((canvas.y - 1).abs() < 16) & (canvas.z > 30)
+def _near_eyes(canvas: Canvas, _: Appearance) -> Tensor:
+    x, y = canvas.place["x"], canvas.place["y"]
+    return ((x.abs() - EYE_X).abs() < 24) & ((y - 1).abs() < 16) & (canvas.place["z"] > 30)
 
 
-def paint_eyes(canvas: Canvas, look: Appearance) -> None:
+def _paint_eyes(canvas: Canvas, look: Appearance) -> None:
     """Paint both eyes."""
-    image = canvas.image
-    side = torch.sign(canvas.x)
-    dx = canvas.x.abs() - EYE_X
+    image, x, y = canvas.image, canvas.place["x"], canvas.place["y"]
+    side = torch.sign(x)
+    dx = x.abs() - EYE_X
     u = dx * (1 / _HALF)
     arch = 1 - u * u * (0.6 + 0.4 * u * u)
     line = 0.9 * u
@@ -30,8 +30,8 @@ def paint_eyes(canvas: Canvas, look: Appearance) -> None:
     low = -lid_low * (1 - 0.55 * squint) * arch * (1 + 0.25 * u)
     high = lid_up * (1 - 0.4 * squint) * arch * (1 - peak * u)
     high = high + (0.75 * low - high) * blink
-    above = line + high - canvas.y
-    below = canvas.y - line - low
+    above = line + high - y
+    below = y - line - low
     opening = canvas.edge(torch.minimum(above, below)) * (u.abs() < 1)
     _lids(canvas, look, u, above, below, blink)
     _eyeball(canvas, look, side, dx, above, opening)
@@ -49,23 +49,25 @@ def _lids(canvas: Canvas, look: Appearance, u: Tensor, above: Tensor, below: Ten
     hollow = bump((over - 6.0) * (1 / 9.0)) * bump((u + 0.45) * (1 / 1.1))
     keep = (1 - 0.5 * depth * fold) * (1 - (0.14 + 0.5 * paint) * lid) * (1 - shadow * bag)
     keep = keep * (1 - 0.22 * hollow)
-    canvas.albedo = canvas.albedo * torch.stack([keep, keep * (1 - 0.04 * bag), keep])
+    canvas.colour["albedo"] = canvas.colour["albedo"] * torch.stack([keep, keep * (1 - 0.04 * bag), keep])
     # A pixel cannot show a line of a millimetre: draw it wider and fainter.
     width = max(1.3, 0.85 * canvas.soft)
     reach = (1.20 - u * u).clamp(0, 1)
     line = bump((over - 0.3) * (1 / (1.35 * width))) * reach * (0.62 + 0.38 * lash).clamp(max=1.0)
     under = bump((below + 0.4) * (1 / (1.2 * width))) * reach * 0.35 * lash
     dark = torch.maximum(line * (0.72 + 0.2 * lash).clamp(max=0.93), under)
-    canvas.albedo = blend(canvas.albedo, torch.full_like(canvas.albedo[:, :1], 0.012), dark)
-    canvas.glint = canvas.glint * (1 - 0.7 * torch.maximum(dark, lid * 0.4))
+    canvas.colour["albedo"] = blend(canvas.colour["albedo"], torch.full_like(canvas.colour["albedo"][:, :1], 0.012), dark)
+    canvas.colour["glint"] = canvas.colour["glint"] * (1 - 0.7 * torch.maximum(dark, lid * 0.4))
 
 
-def _eyeball(canvas: Canvas, look: Appearance, side: Tensor, dx: Tensor, above: Tensor, opening: Tensor) -> None:
+def _eyeball(
+    canvas: Canvas, look: Appearance, side: Tensor, dx: Tensor, above: Tensor, opening: Tensor
+) -> None:
     """The white, the iris and its highlight, inside the opening."""
     image = canvas.image
     gaze_x, gaze_y = look.at(image, "gaze_x", "gaze_y")
     ix = dx - side * gaze_x
-    iy = canvas.y - 0.7 - gaze_y
+    iy = canvas.place["y"] - 0.7 - gaze_y
     r2 = ix * ix + iy * iy
     iris = canvas.edge((_IRIS * _IRIS - r2) * (1 / (2 * _IRIS)))
     pupil = canvas.edge((_PUPIL * _PUPIL - r2) * (1 / (2 * _PUPIL)))
@@ -78,10 +80,13 @@ def _eyeball(canvas: Canvas, look: Appearance, side: Tensor, dx: Tensor, above: 
     colour = look.colour_at(image, "iris") * (1.15 - 0.75 * rim * rim)
     ball = blend(white, colour, iris)
     ball = blend(ball, torch.full_like(ball[:, :1], 0.006), pupil) * shade
-    canvas.albedo = blend(canvas.albedo, ball, opening)
+    canvas.colour["albedo"] = blend(canvas.colour["albedo"], ball, opening)
     key_x, key_y = look.at(image, "light0_x", "light0_y")
     hx = ix * side - 2.6 * key_x
     hy = iy - 0.6 - 2.4 * key_y
     spot = canvas.edge((1.25 * 1.25 - hx * hx - hy * hy) * (1 / 2.5)) * opening
-    wet = look.colour_at(image, "light0")
-    canvas.glint = canvas.glint * (1 - opening) + wet * (0.85 * spot)
+    (bright,) = look.at(image, "light0_g")
+    canvas.colour["glint"] = canvas.colour["glint"] * (1 - opening) + 0.85 * spot * bright
+
+
+EYES = Painter(where=_near_eyes, paint=_paint_eyes, places=("x", "y"), colours=("albedo", "glint"))

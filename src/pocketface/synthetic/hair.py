@@ -56,6 +56,20 @@ def shell_triangles() -> NDArray[np.int64]:
     return grid_triangles(rows + _FALL_ROWS, columns, wrap=True)
 
 
+@cache
+def falling_triangles() -> NDArray[np.int64]:
+    """The triangles below the ears' middle, int64 (T, 3): their inside can be seen beside the neck."""
+    rows, columns = _grid_shape()
+    triangles = shell_triangles()
+    return triangles[triangles.min(axis=1) >= (rows - 2) * columns]
+
+
+def shell_size() -> int:
+    """How many vertices a shell has."""
+    rows, columns = _grid_shape()
+    return (rows + _FALL_ROWS) * columns
+
+
 def scalp(look: Appearance, places: SkinPlaces) -> Tensor:
     """Density of hair roots on each vertex of the head, float32 (N, V) in [0, 1]."""
     edge = _growth(look, places.x, places.y, places.z)

@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 from pocketface.errors import DataError
 
 GLASSES = ("none", "thin", "thick", "sun")
-_LIGHTS = 3
+LIGHTS = 3
+"""Lamps of a scene."""
+
 BLOBS = 6
+"""Soft shapes of a background, at most."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,7 @@ class Nuisance:
     light_colour: NDArray[np.float64] = field(
         default_factory=lambda: np.array([[0.7] * 3, [0.15] * 3, [0.0] * 3])
     )
-    light_soft: NDArray[np.float64] = field(default_factory=lambda: np.full(_LIGHTS, 0.2))
+    light_soft: NDArray[np.float64] = field(default_factory=lambda: np.full(LIGHTS, 0.2))
     shine: float = 0.3
     # Background: colours, then soft shapes (x, y, angle, size, aspect, softness, r, g, b).
     backdrop: NDArray[np.float64] = field(default_factory=lambda: np.full((2, 3), 0.4))

@@ -29,7 +29,7 @@ def plate(name: str, device: torch.device) -> Tensor:
 
 
 def read(name: str, row: Tensor, column: Tensor) -> Tensor:
-    """Read the plate at int64 positions of any size (it repeats); float32 of their shape."""
+    """Read the plate at whole positions of any size (it repeats); float32 of their shape."""
     where = (row & (SIDE - 1)) * SIDE + (column & (SIDE - 1))
     return plate(name, row.device).view(-1).index_select(0, where.reshape(-1)).view(where.shape)
 

@@ -45,8 +45,10 @@ class Fragments:
         table = attributes.flatten(1)
         base = self.image * attributes.shape[2] - first
         a, b, c = (table.index_select(1, corner + base) for corner in self.corners)
+        # No fused multiply-add: devices round it differently.
         a.mul_(self.weights[0])
-        return a.addcmul_(b, self.weights[1]).addcmul_(c, self.weights[2])
+        a.add_(b.mul_(self.weights[1]))
+        return a.add_(c.mul_(self.weights[2]))
 
 
 def rasterise(

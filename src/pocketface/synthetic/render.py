@@ -10,13 +10,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pocketface.errors import DataError
-from pocketface.synthetic import beard, brows, degrade, eyes, glasses, hair, lighting, mouth, skin
+from pocketface.synthetic import (
+    beard,
+    brows,
+    degrade,
+    eyes,
+    glasses,
+    hair,
+    lighting,
+    lines,
+    mouth,
+    skin,
+)
 from pocketface.synthetic.appearance import Appearance, describe
 from pocketface.synthetic.backdrop import backdrop
 from pocketface.synthetic.head import template_head
 from pocketface.synthetic.identity import Identity
 from pocketface.synthetic.nuisance import Nuisance
-from pocketface.synthetic.paint import Canvas, paint_within
+from pocketface.synthetic.paint import Canvas, Painter, blend
 from pocketface.synthetic.pose import Posed, bend, place
 from pocketface.synthetic.rasterise import HIDDEN, SUBPIXEL, Fragments, rasterise
 from pocketface.synthetic.surface import head_normals, light_field, shadow
@@ -90,91 +101,73 @@ def _picture(
     """Linear colour float32 (N, 3, H, W) and where the head is seen, bool (N, H, W)."""
     device = posed.shape.device
     count = len(nuisances)
-    places = skin.skin_places(device)
-    lamps = lighting.lamp_directions(nuisances, posed.projection.rotation)
-    head_lit = lighting.light(
-        head_normals(posed.camera.float()), shadow(lamps, device), _openness(device), look, skin=True
-    )
     shell = hair.shell(posed.shape, look)
-    shell_camera = posed.projection.turn(shell.points)
-    one = torch.ones(1, device=device)
-    shell_lit = lighting.light(
-        hair.shell_normals(shell_camera), one.expand(1, 3, 1), 0.8 * one, look, skin=False
+    cameras = torch.cat(
+        [posed.camera, posed.projection.turn(torch.cat([shell.points, glasses.strip(posed.shape)], dim=2))],
+        dim=2,
     )
-    strip_camera = posed.projection.turn(glasses.strip(posed.shape))
-    strip_lit = lighting.light(
-        glasses.strip_normals(strip_camera), one.expand(1, 3, 1), one, look, skin=False
-    )
-    depth = torch.cat(
-        [
-            _depth(posed.camera),
-            _depth(shell_camera) + HIDDEN * (shell.inside < -_RAGGED),
-            _depth(strip_camera) + HIDDEN * (look["glasses"] == 0),
-        ],
-        dim=1,
-    )
-    pixel = torch.cat(
-        [posed.pixel, posed.projection.to_pixels(shell_camera), posed.projection.to_pixels(strip_camera)], dim=2
-    )
+    first, second = posed.shape.shape[2], posed.shape.shape[2] + hair.shell_size()
+    lit = _light(cameras, first, second, look, lighting.lamp_directions(nuisances, posed.projection.rotation))
+    depth = ((_FAR - cameras[:, 2]) * (1 / (_FAR - _NEAR))).float().clamp_(0, 1)
+    depth[:, first:second] += HIDDEN * (shell.inside < -_RAGGED)
+    depth[:, second:] += HIDDEN * (look["glasses"] == 0)
+    pixel = torch.cat([posed.pixel, posed.projection.to_pixels(cameras[:, :, first:])], dim=2)
     position = torch.round(pixel * SUBPIXEL).to(torch.int32)
-    parts = rasterise(position, depth, *_scene(device), LAYERS, size)
+    head, front, back, spectacles = rasterise(position, depth, *_scene(device), LAYERS, size)
     canvas = backdrop(nuisances, size, device).permute(1, 0, 2, 3).reshape(3, -1)
     nearest = torch.full((canvas.shape[1],), 2.0, device=device)
-    nearest.index_copy_(0, parts[HEAD].pixel, parts[HEAD].depth)
-    vertices = posed.shape.shape[2]
-    shell_table = torch.stack([*shell_lit.diffuse, *shell_lit.glint, shell.inside, shell.along, shell.around])
-    path, height = glasses.strip_places(device)
-    strip_table = torch.stack(
-        [*strip_lit.diffuse, *strip_lit.glint, path.expand(count, -1), height.expand(count, -1)]
+    nearest.index_copy_(0, head.pixel, head.depth)
+    shell_table = torch.stack(
+        [*lit.diffuse[..., first:second], lit.glint[:, first:second], shell.inside, shell.along, shell.around]
     )
-    _lay_hair(canvas, nearest, parts[HAIR_BACK], shell_table, vertices, look, soft, 0.45)
-    canvas.index_copy_(1, parts[HEAD].pixel, _paint_head(look, places, head_lit, parts[HEAD], soft))
-    _lay_glasses(canvas, nearest, parts[GLASSES], strip_table, vertices + shell.inside.shape[1], look, soft)
-    _lay_hair(canvas, nearest, parts[HAIR_FRONT], shell_table, vertices, look, soft, 1.0)
+    _lay_hair(canvas, nearest, back, shell_table, first, look, soft, 0.45)
+    canvas.index_copy_(1, head.pixel, _paint_head(look, lit, head, first, soft))
+    _lay_glasses(canvas, nearest, spectacles, lit, second, look, soft)
+    _lay_hair(canvas, nearest, front, shell_table, first, look, soft, 1.0)
     picture = canvas.view(3, count, size, size).permute(1, 0, 2, 3).contiguous()
     return picture, (nearest < 2.0).view(count, size, size)
 
 
-def _depth(camera: Tensor) -> Tensor:
-    """Depth of turned points (N, 3, P) for the rasteriser, float32 (N, P) in [0, 1]."""
-    return ((_FAR - camera[:, 2]) * (1 / (_FAR - _NEAR))).float().clamp_(0, 1)
+def _light(cameras: Tensor, first: int, second: int, look: Appearance, lamps: NDArray[np.float64]) -> lighting.Lit:
+    """Light heads, hair (from vertex `first`) and spectacles (from `second`) in one go."""
+    points = cameras.float()
+    normals = torch.cat(
+        [
+            head_normals(points[..., :first]),
+            hair.shell_normals(points[..., first:second]),
+            glasses.strip_normals(points[..., second:]),
+        ],
+        dim=2,
+    )
+    # Only the head shadows itself; hair is a little dimmer for its depth.
+    arrives = torch.ones(lamps.shape[1], *normals[:, 0].shape, device=points.device)
+    arrives[..., :first] = shadow(lamps, points.device).transpose(0, 1)
+    openness, bleed = _surface_kinds(points.device)
+    return lighting.light(normals, arrives, openness, bleed, look)
 
 
-def _paint_head(
-    look: Appearance, places: skin.SkinPlaces, lit: lighting.Lit, fragments: Fragments, soft: float
-) -> Tensor:
+def _paint_head(look: Appearance, lit: lighting.Lit, fragments: Fragments, vertices: int, soft: float) -> Tensor:
     """The colour of every visible point of the heads, linear, (3, P)."""
+    places = skin.skin_places(lit.glint.device)
     full, shaven = skin.beard_growth(look, places)
-    albedo = skin.skin_colour(look, places)
     rows = [
-        *albedo,
-        *lit.diffuse,
-        *(lit.glint * (look["shine"] * places.oily)),
+        *skin.skin_colour(look, places),
+        *lit.diffuse[..., :vertices],
+        lit.glint[:, :vertices] * (look["shine"] * places.oily),
         *(v.expand_as(full) for v in (places.x, places.y, places.z, places.slit)),
         *(full, shaven, hair.scalp(look, places)),
     ]
     values = fragments.interpolate(torch.stack(rows))
+    names = ("x", "y", "z", "slit", "beard", "shadow", "scalp")
     canvas = Canvas(
-        fragments.image, *values[9:16], albedo=values[0:3], diffuse=values[3:6], glint=values[6:9], soft=soft
+        fragments.image,
+        dict(zip(names, values[7:], strict=True)),
+        {"albedo": values[0:3], "diffuse": values[3:6], "glint": values[6:7]},
+        soft,
     )
-    skin.paint_marks(canvas, look)
-    paint_within(canvas, canvas.shadow > 0.02, beard.paint_shadow, look)
-    paint_within(canvas, canvas.z > 20, skin.paint_lines, look)
-    paint_within(canvas, mouth.near_mouth(canvas), mouth.paint_mouth, look)
-    paint_within(canvas, canvas.beard > 0.02, beard.paint_beard, look)
-    paint_within(canvas, canvas.scalp > 0.02, beard.paint_scalp, look)
-    paint_within(canvas, brows.near_brows(canvas), brows.paint_brows, look)
-    paint_within(canvas, eyes.near_eyes(canvas), eyes.paint_eyes, look)
-    paint_within(canvas, canvas.y < -120, _dress, look)
-    return canvas.colour()
-
-
-def _dress(canvas: Canvas, look: Appearance) -> None:
-    """Clothes from the collar down."""
-    (collar,) = look.at(canvas.image, "collar")
-    cover = canvas.edge(-138 - 28 * collar - 0.10 * canvas.z - canvas.y)
-    canvas.albedo = canvas.albedo + (look.colour_at(canvas.image, "clothes") - canvas.albedo) * cover
-    canvas.glint = canvas.glint * (1 - cover)
+    for painter in _PAINTERS:
+        painter(canvas, look)
+    return canvas.seen()
 
 
 def _lay_hair(
@@ -189,42 +182,74 @@ def _lay_hair(
 ) -> None:
     """Lay one side of the hair shells over the canvas (3, N * H * W) where nothing hides it."""
     values = part.interpolate(table, first)
-    cover, albedo = hair.strands(look, part.image, *values[6:9], soft)
+    cover, albedo = hair.strands(look, part.image, *values[4:7], soft)
     cover = cover * (part.depth - _HAIR_BIAS <= nearest.index_select(0, part.pixel))
-    colour = albedo * values[0:3] * bright + values[3:6] * (0.10 + 0.5 * albedo)
+    colour = albedo * values[0:3] * bright + values[3] * (0.10 + 0.5 * albedo)
     under = canvas.index_select(1, part.pixel)
     canvas.index_copy_(1, part.pixel, under + (colour - under) * cover)
 
 
 def _lay_glasses(
-    canvas: Tensor, nearest: Tensor, part: Fragments, table: Tensor, first: int, look: Appearance, soft: float
+    canvas: Tensor, nearest: Tensor, part: Fragments, lit: lighting.Lit, first: int, look: Appearance, soft: float
 ) -> None:
     """Lay spectacles over the canvas (3, N * H * W) where nothing hides them."""
+    places = glasses.strip_places(canvas.device)
+    glint = lit.glint[:, first:]
+    table = torch.stack([*lit.diffuse[..., first:], glint, *(v.expand_as(glint) for v in places)])
     values = part.interpolate(table, first)
-    cover, albedo, shine = glasses.frame(look, part.image, values[6], values[7], soft)
+    cover, albedo, shine = glasses.frame(look, part.image, values[4], values[5], soft)
     visible = (part.depth <= nearest.index_select(0, part.pixel)).float()
     under = canvas.index_select(1, part.pixel)
     colour = under + (albedo * values[0:3] - under) * (cover * visible)
-    canvas.index_copy_(1, part.pixel, colour + values[3:6] * (0.5 * shine * visible))
+    canvas.index_copy_(1, part.pixel, colour + values[3] * (0.5 * shine * visible))
 
 
 @cache
 def _scene(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Triangles of head, hair (twice: outside and inside) and spectacles; their layers and facing."""
-    head = template_head().triangles
-    shell = hair.shell_triangles() + head.max() + 1
-    strip = glasses.strip_triangles() + shell.max() + 1
-    triangles = np.concatenate([head, shell, shell, strip])
-    sizes = [len(head), len(shell), len(shell), len(strip)]
-    layer = np.repeat([HEAD, HAIR_FRONT, HAIR_BACK, GLASSES], sizes)
-    facing = np.repeat([1, 1, -1, 1], sizes)
+    """Triangles of head, hair (its outside, and the inside of what falls) and spectacles; layer; facing."""
+    first = len(template_head().base)
+    second = first + hair.shell_size()
+    parts = [
+        (template_head().triangles, HEAD, 1.0),
+        (hair.shell_triangles() + first, HAIR_FRONT, 1.0),
+        (hair.falling_triangles() + first, HAIR_BACK, -1.0),
+        (glasses.strip_triangles() + second, GLASSES, 1.0),
+    ]
+    sizes = [len(triangles) for triangles, _, _ in parts]
     return (
-        torch.as_tensor(triangles.astype(np.int32), device=device),
-        torch.as_tensor(layer.astype(np.int32), device=device),
-        torch.as_tensor(facing.astype(np.float32), device=device),
+        torch.as_tensor(np.concatenate([p[0] for p in parts]).astype(np.int32), device=device),
+        torch.as_tensor(np.repeat([p[1] for p in parts], sizes).astype(np.int32), device=device),
+        torch.as_tensor(np.repeat([p[2] for p in parts], sizes).astype(np.float32), device=device),
     )
 
 
 @cache
-def _openness(device: torch.device) -> Tensor:
-    return torch.as_tensor(light_field().open.astype(np.float32), device=device)
+def _surface_kinds(device: torch.device) -> tuple[Tensor, Tensor]:
+    """How open to the sky each vertex of the scene is, and where it is skin, float32 (V,) each."""
+    head = light_field().open
+    strip = len(glasses.strip_places(device)[0])
+    openness = np.concatenate([head, np.full(hair.shell_size(), 0.8), np.ones(strip)])
+    bleed = np.arange(len(openness)) < len(head)
+    return tuple(torch.as_tensor(v.astype(np.float32), device=device) for v in (openness, bleed))  # type: ignore[return-value]
+
+
+def _dress(canvas: Canvas, look: Appearance) -> None:
+    """Clothes from the collar down."""
+    (collar,) = look.at(canvas.image, "collar")
+    cover = canvas.edge(-138 - 28 * collar - 0.10 * canvas.place["z"] - canvas.place["y"])
+    cloth = look.colour_at(canvas.image, "clothes")
+    canvas.colour["albedo"] = blend(canvas.colour["albedo"], cloth, cover)
+    canvas.colour["glint"] = canvas.colour["glint"] * (1 - cover)
+
+
+_CLOTHES = Painter(
+    where=lambda canvas, _: canvas.place["y"] < -120,
+    paint=_dress,
+    places=("y", "z"),
+    colours=("albedo", "glint"),
+)
+
+_PAINTERS = (
+    *(skin.BLOTCHES, skin.MOLES, beard.SHADOW, lines.LINES, mouth.MOUTH, beard.BEARD, beard.SCALP),
+    *(brows.BROWS, eyes.EYES, _CLOTHES),
+)

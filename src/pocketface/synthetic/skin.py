@@ -1,4 +1,4 @@
-"""Skin: its colour over the face at vertices, and its marks and lines at fragments."""
+"""Skin: its colour over the face at vertices, and its marks at fragments."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -11,7 +11,7 @@ from torch import Tensor
 from pocketface.synthetic import plates
 from pocketface.synthetic.appearance import Appearance
 from pocketface.synthetic.head import template_head
-from pocketface.synthetic.paint import Canvas, bump
+from pocketface.synthetic.paint import Canvas, Painter
 
 Floats = NDArray[np.float64]
 
@@ -109,63 +109,41 @@ def beard_growth(look: Appearance, places: SkinPlaces) -> tuple[Tensor, Tensor]:
     return full * look["beard_dense"], around * look["shadow"]
 
 
-def paint_marks(canvas: Canvas, look: Appearance) -> None:
-    """Blotches, freckles and moles: part of who the person is."""
-    image = canvas.image
+def _paint_blotches(canvas: Canvas, look: Appearance) -> None:
+    """Blotches and freckles: part of who the person is."""
+    image, x, y = canvas.image, canvas.place["x"], canvas.place["y"]
     row, column, blotch, freckles = look.at(image, "skin_row", "skin_column", "blotch", "freckles")
-    i = (canvas.y * 0.8 + row + 512).to(torch.int64)
-    j = (canvas.x * 0.8 + column + 512).to(torch.int64)
+    i, j = (y * 0.8 + row).to(torch.int32), (x * 0.8 + column).to(torch.int32)
     cloud = plates.read("cloud", i, j)
     grain = plates.read("grain", i, j)
-    spots = (grain - 0.6).clamp(0, 1) * freckles * bump(canvas.x * (1 / 62.0)) * bump((canvas.y + 16) * (1 / 45.0))
+    dark = 1 - (grain - 0.6).clamp_(0, 1) * freckles
     keep = 1 + blotch * (cloud + 0.5 * grain)
-    red = 0.6 * blotch * cloud
-    dark = 1 - 0.5 * spots
+    rest = (keep - 0.6 * blotch * cloud) * dark
+    canvas.colour["albedo"] = canvas.colour["albedo"] * torch.stack([keep * dark, rest, rest * dark])
+
+
+def _paint_moles(canvas: Canvas, look: Appearance) -> None:
+    """Two moles at places of the person's own."""
     for mole in ("mole_a", "mole_b"):
-        mx, my, size = look.at(image, f"{mole}_x", f"{mole}_y", f"{mole}_size")
-        dx, dy = canvas.x - mx, canvas.y - my
+        x, y, size = look.at(canvas.image, f"{mole}_x", f"{mole}_y", f"{mole}_size")
+        dx, dy = canvas.place["x"] - x, canvas.place["y"] - y
         inside = (size * size - dx * dx - dy * dy) / (2 * size + 0.2)
-        dark = dark * (1 - 0.8 * canvas.edge(inside - 0.3) * (size > 0.35))
-    canvas.albedo = canvas.albedo * torch.stack([keep * dark, (keep - red) * dark, (keep - red) * dark * dark])
+        cover = canvas.edge(inside - 0.3) * (size > 0.35)
+        canvas.colour["albedo"] = canvas.colour["albedo"] * (1 - 0.8 * cover)
 
 
-def paint_lines(canvas: Canvas, look: Appearance) -> None:
-    """Folds and wrinkles: dark furrows with a lighter rim, deeper with age and expression."""
-    image = canvas.image
-    line, smile, frown, up, fold, squint = look.at(image, "line", "smile", "frown", "raise", "fold", "squint")
-    ax, y = canvas.x.abs(), canvas.y
-    depth = torch.zeros_like(ax)
-    # From the wing of the nose around the corner of the mouth.
-    t = (-40 - y) * (1 / 36.0)
-    curve = 18.5 + 15.0 * t * (1.25 - 0.35 * t)
-    reach = bump((t - 0.5) * (1 / 0.72))
-    strength = (0.14 * fold + 0.24 * line + 0.26 * smile) * reach
-    depth = depth + strength * _furrow((ax - curve) * (1 / 3.6))
-    # From the corner of the mouth down.
-    t = (-76 - y) * (1 / 20.0)
-    depth = depth + (0.22 * line) * bump((t - 0.5) * (1 / 0.62)) * _furrow((ax - 28.0 - 2.5 * t) * (1 / 2.4))
-    # Across the forehead.
-    wave = y - 46.0 - 2.5 * bump(ax * (1 / 30.0))
-    rows = bump((((wave * (1 / 9.0)) + 64.5).frac() - 0.5) * 3.4)
-    depth = depth + (0.17 * line + 0.20 * up * (0.4 + line)) * rows * bump(wave * (1 / 22.0)) * bump(ax * (1 / 48.0))
-    # Between the brows, at the outer corners of the eyes, below the eyes.
-    depth = depth + (0.2 * line + 0.30 * frown) * _furrow((ax - 5.0) * (1 / 2.0)) * bump((y - 20) * (1 / 12.0))
-    ray = (y - 1.0) / (ax - 38.0).clamp(min=4.0)
-    rays = bump(((ray * 1.9 + 16.5).frac() - 0.5) * 3.0)
-    depth = depth + (0.22 * line + 0.22 * line * smile + 0.1 * squint) * rays * bump((ax - 53.0) * (1 / 8.0)) * bump((y - 1) * (1 / 12.0))
-    arc = y + 15.0 - 0.010 * (ax - 30.0) * (ax - 30.0)
-    depth = depth + (0.05 + 0.22 * line + 0.12 * smile) * _furrow(arc * (1 / 2.4)) * bump((ax - 28.0) * (1 / 17.0))
-    keep = 1 - depth
-    canvas.diffuse = canvas.diffuse * torch.stack([keep, keep - 0.10 * depth, keep - 0.12 * depth])
-    nostril = bump((ax - 7.2) * (1 / 5.4)) * bump((y + 46.5 - 0.16 * ax) * (1 / 2.8))
-    wing = _furrow((ax - 19.0) * (1 / 2.2)) * bump((y + 42) * (1 / 8.0))
-    canvas.albedo = canvas.albedo * (1 - 0.7 * nostril - 0.16 * wing)
-    canvas.glint = canvas.glint * (1 - nostril)
-
-
-def _furrow(d: Tensor) -> Tensor:
-    """A dark line at 0 with a lighter rim on its outer side."""
-    return bump(d) - 0.35 * bump(d - 1.3)
+BLOTCHES = Painter(
+    where=lambda canvas, _: canvas.place["y"] > -150,
+    paint=_paint_blotches,
+    places=("x", "y"),
+    colours=("albedo",),
+)
+MOLES = Painter(
+    where=lambda canvas, look: (canvas.place["z"] > 20) & (look.at(canvas.image, "moles")[0] > 0),
+    paint=_paint_moles,
+    places=("x", "y"),
+    colours=("albedo",),
+)
 
 
 def _slit() -> Floats:

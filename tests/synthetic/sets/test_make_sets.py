@@ -13,8 +13,9 @@ import pytest
 from pocketface.errors import DataError, RecipeError, StoppedError
 from pocketface.synthetic.population import Population
 from pocketface.synthetic.sets import SET_NAMES, choose_sets, make_sets
+from pocketface.synthetic.sets.circumstances import PRESS
 from pocketface.synthetic.sets.pair_sets import PairSetRecipe
-from pocketface.synthetic.sets.shot import take
+from pocketface.synthetic.sets.shot import Shot, take
 
 SOME = ("train", "lfw", "ijbb", "megaface")
 
@@ -79,7 +80,8 @@ def test_a_stopped_run_goes_on_where_it_was(make, contents, tmp_path: Path) -> N
     root = tmp_path / "stopped"
     with pytest.raises(StoppedError, match="Run the same command again") as stop:
         make(*SOME, root=root, render=stops)
-    assert "stopped after" in str(stop.value)
+    # Six of train, then three whole parts of lfw: the fourth was interrupted.
+    assert "stopped; 54 of" in str(stop.value)
     assert (root / "train").is_dir()
     assert (root / "lfw.partial").is_dir()
     assert not (root / "lfw.bin").exists()
@@ -128,6 +130,13 @@ def test_a_finished_set_is_kept_and_another_one_added(make, contents, tmp_path: 
     assert {name: after[name] for name in before if name != "synth.json"} == {
         name: content for name, content in before.items() if name != "synth.json"
     }
+
+
+def test_the_order_in_which_sets_are_made_does_not_show(make, contents, tmp_path: Path) -> None:
+    make("lfw", "train", root=tmp_path / "at once")
+    for name in ("lfw", "train"):
+        make(name, root=tmp_path / "one by one")
+    assert contents(tmp_path / "at once") == contents(tmp_path / "one by one")
 
 
 def test_another_seed_in_the_same_folder_is_refused(make, contents, tmp_path: Path) -> None:
@@ -273,4 +282,19 @@ def test_progress_counts_what_is_left_to_take(tmp_path: Path) -> None:
         render=fake_renderer.render,
         progress=lambda done, total: told.append((done, total)),
     )
-    assert told == [(16, 40), (32, 40), (40, 40)]
+    assert told == [(0, 40), (16, 40), (32, 40), (40, 40)]
+
+
+def test_a_loose_crop_is_as_blurred_and_coarse_as_an_aligned_one() -> None:
+    asked = []
+
+    def record(identities, nuisances, size=112, *, aligned=True):
+        asked.append((aligned, nuisances[0].blur, nuisances[0].resolution))
+        return fake_renderer.render(identities, nuisances, size, aligned=aligned)
+
+    fixed = (("blur", 1.65), ("resolution", 40.0))
+    for aligned in (True, False):
+        shot = Shot(7, 0, PRESS, fixed, size=128, aligned=aligned)
+        take([shot], Population(1), record)
+    # Counted in millimetres on the face: 200 mm across one crop, 330 across the other.
+    assert asked == [(True, 1.65, 40.0), (False, pytest.approx(1.0), pytest.approx(66.0))]
