@@ -19,7 +19,7 @@ import pocketface
 from pocketface.card import ModelCard, card_path, read_card, sha256_of, write_card
 from pocketface.deploy import export_onnx
 from pocketface.embedding import load_embedder
-from pocketface.errors import DataError, ExportError, PocketFaceError, RecipeError, WeightsError
+from pocketface.errors import DataError, ExportError, RecipeError, WeightsError
 from pocketface.models.weights import load_backbone
 
 # Tracing is seconds of work, but a busy machine makes minutes of them.
@@ -303,7 +303,3 @@ def test_a_missing_exporter_names_the_extra(absent) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "pip install 'pocketface[export]'" in done.stdout
-
-
-def test_all_errors_are_the_users_kind() -> None:
-    assert issubclass(ExportError, PocketFaceError)
