@@ -146,3 +146,9 @@ def test_a_failed_write_leaves_the_old_pair(saved: Path, monkeypatch) -> None:
         save_weights(nano(seed=1), saved, preprocessing=Preprocessing(image_size=32), **WORDS)
     loaded, _ = load_backbone(saved)
     torch.testing.assert_close(loaded.state_dict(), nano().state_dict(), rtol=0, atol=0)
+
+
+def test_loading_leaves_the_global_random_state_alone(saved: Path) -> None:
+    before = torch.get_rng_state()
+    load_backbone(saved)
+    assert torch.equal(torch.get_rng_state(), before)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from pocketface.atomic import atomic_path
 from pocketface.card import ModelCard, card_path, write_card
@@ -71,8 +70,7 @@ def export_onnx(
         raise RecipeError(f"opset must be {OPSETS[0]} to {OPSETS[-1]}, got {opset}.")
     _check_source(weights)
     _check_target(out, overwrite=overwrite)
-    with torch.random.fork_rng(devices=[]):  # a network is drawn before its weights are read
-        backbone, source_card = load_backbone(weights)
+    backbone, source_card = load_backbone(weights)
     model = compact(trace_graph(backbone, opset), source_card)
     content = model.SerializeToString(deterministic=True)
     sha256 = hashlib.sha256(content).hexdigest()

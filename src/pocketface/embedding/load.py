@@ -73,7 +73,9 @@ def _load_torch(
     threads: int | None,
     architecture: str | None,
 ) -> Embedder:
-    from pocketface import models  # first: it says so if torch is missing
+    from pocketface import models  # isort: skip - first: it says so if torch is missing
+    import torch
+
     from pocketface.embedding import torch_embedder
     from pocketface.models.checkpoint import load_state
     from pocketface.models.weights import load_backbone
@@ -96,7 +98,7 @@ def _load_torch(
             "--architecture; `pocketface models` lists the names."
         )
     options = {"image_size": preprocessing.image_size, **options}
-    backbone = models.create_model(architecture, **options)
+    backbone = models.create_model(architecture, generator=torch.Generator(), **options)
     load_state(backbone, path)
     return torch_embedder.TorchEmbedder(backbone, preprocessing, card=card, sha256=sha256_of(path))
 

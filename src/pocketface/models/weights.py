@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import torch
 from safetensors.torch import save_file
 
 from pocketface.atomic import atomic_path
@@ -88,7 +89,8 @@ def load_backbone(path: Path) -> tuple[Backbone, ModelCard]:
             f"{card_path(path)} sets {', '.join(sorted(foreign))}, which is no option of a network."
         )
     try:
-        backbone = create_model(card.architecture, **card.options)
+        # A generator of its own: what is drawn is overwritten, and the global one stays unmoved.
+        backbone = create_model(card.architecture, generator=torch.Generator(), **card.options)
     except RecipeError as error:
         raise WeightsError(f"{card_path(path)} describes no network: {error}") from error
     told = (card.embedding_size, card.genotype, card.preprocessing.image_size)
