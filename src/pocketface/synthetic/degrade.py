@@ -6,6 +6,7 @@ from functools import cache
 import numpy as np
 import simplejpeg
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pocketface.data.jpeg import decode_rgb
@@ -70,22 +71,15 @@ def to_bytes(shown: Tensor) -> Tensor:
     return (shown + 0.5).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
-def compress(images: Sequence[np.ndarray], nuisances: Sequence[Nuisance]) -> list[bytes]:
-    """Encode uint8 (H, W, 3) images as JPEG files of their nuisances' quality."""
-    return [
-        simplejpeg.encode_jpeg(
-            image,
-            quality=round(n.jpeg),
-            colorspace="RGB",
-            colorsubsampling="420" if n.jpeg < 90 else "444",
-        )
-        for image, n in zip(images, nuisances, strict=True)
-    ]
-
-
-def decompress(files: Sequence[bytes]) -> np.ndarray:
-    """Decode JPEG files of one size to uint8 (N, H, W, 3)."""
-    return np.stack([decode_rgb(f, "a rendered face") for f in files])
+def through_jpeg(images: NDArray[np.uint8], nuisances: Sequence[Nuisance]) -> NDArray[np.uint8]:
+    """What JPEG leaves of uint8 (N, H, W, 3) at each nuisance's quality; colour at half size below 90."""
+    seen = np.empty_like(images)
+    for i, now in enumerate(nuisances):
+        quality = round(now.jpeg)
+        sampling = "420" if quality < 90 else "444"
+        file = simplejpeg.encode_jpeg(images[i], quality, "RGB", sampling)
+        seen[i] = decode_rgb(file, f"rendered face {i}")
+    return seen
 
 
 @cache

@@ -58,10 +58,10 @@ def shell_triangles() -> NDArray[np.int64]:
 
 @cache
 def falling_triangles() -> NDArray[np.int64]:
-    """The triangles below the ears' middle, int64 (T, 3): their inside can be seen beside the neck."""
+    """The triangles beside and below the ears, int64 (T, 3): their inside can be seen beside the face."""
     rows, columns = _grid_shape()
     triangles = shell_triangles()
-    return triangles[triangles.min(axis=1) >= (rows - 2) * columns]
+    return triangles[triangles.min(axis=1) > (rows - 8) * columns]
 
 
 def shell_size() -> int:

@@ -296,7 +296,7 @@ def _draw_backdrop(n: Any, u: Any) -> dict[str, Any]:
         chroma = np.array([next(n), next(n), next(n)])
         blobs[i] = (
             *(2.2 * next(u) - 1.1, 2.2 * next(u) - 1.1, np.pi * next(u), 0.15 + 0.5 * next(u)),
-            *(0.3 + 3.0 * next(u) ** 2, 0.06 + 0.4 * next(u)),
+            *(0.3 + 3.0 * next(u) ** 2, 0.15 + 0.5 * next(u)),
             *np.clip(shade * np.exp(vivid * chroma), 0, 1),
         )
         if i >= kept:

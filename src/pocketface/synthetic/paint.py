@@ -39,16 +39,20 @@ class Canvas:
 class Painter:
     """One step of painting: `where` it may change the canvas (bool (P,)), and how.
 
-    `paint` sees only those fragments, with the columns named in `places` and `colours`.
+    `paint` sees only those fragments, with the columns named in `places` and `colours`; without a
+    `where` it sees them all.
     """
 
-    where: Callable[[Canvas, Appearance], Tensor]
+    where: Callable[[Canvas, Appearance], Tensor] | None
     paint: Callable[[Canvas, Appearance], None]
     places: tuple[str, ...]
     colours: tuple[str, ...]
 
     def __call__(self, canvas: Canvas, look: Appearance) -> None:
         """Paint, and put the colours back on the canvas."""
+        if self.where is None:
+            self.paint(canvas, look)
+            return
         chosen = self.where(canvas, look).nonzero().squeeze(1)
         part = Canvas(
             canvas.image.index_select(0, chosen),

@@ -43,17 +43,16 @@ _HAIR_BIAS = 2.0 / (_FAR - _NEAR)  # hair that lies on the skin must not sink in
 class Rendered:
     """A batch of pictures and what is known about them.
 
-    `images` uint8 (N, H, W, 3) RGB, as decoded from `files`, the JPEG files (N); `landmarks`
+    `images` uint8 (N, H, W, 3) RGB, after the JPEG file that they went through; `landmarks`
     float32 (N, 5, 2): left eye, right eye, nose, mouth corners (left is the viewer's), x and y in pixels
-    from the image's corner; `pose` float32 (N, 3): yaw, pitch, roll in degrees; `skin` bool (N, H, W):
-    where the head itself is seen, whatever lies before it.
+    from the image's corner; `pose` float32 (N, 3): yaw, pitch, roll in degrees; `mask` bool (N, H, W):
+    where the head is, whatever hair or spectacles lie before it.
     """
 
     images: NDArray[np.uint8]
-    files: list[bytes]
     landmarks: NDArray[np.float32]
     pose: NDArray[np.float32]
-    skin: NDArray[np.bool_]
+    mask: NDArray[np.bool_]
 
 
 def render(
@@ -85,13 +84,11 @@ def render(
         linear, covered = _picture(look, posed, nuisances, size, soft)
         shown = degrade.soften(degrade.develop(linear, nuisances), nuisances)
         pixels = degrade.to_bytes(degrade.add_noise(shown, nuisances)).cpu().numpy()
-    files = degrade.compress(list(pixels), nuisances)
     return Rendered(
-        images=degrade.decompress(files),
-        files=files,
+        images=degrade.through_jpeg(pixels, nuisances),
         landmarks=posed.landmarks.transpose(1, 2).cpu().numpy().astype(np.float32),
         pose=np.array([[n.yaw, n.pitch, n.roll] for n in nuisances], dtype=np.float32),
-        skin=covered.cpu().numpy(),
+        mask=covered.cpu().numpy(),
     )
 
 

@@ -133,7 +133,7 @@ def _paint_moles(canvas: Canvas, look: Appearance) -> None:
 
 
 BLOTCHES = Painter(
-    where=lambda canvas, _: canvas.place["y"] > -150,
+    where=None,
     paint=_paint_blotches,
     places=("x", "y"),
     colours=("albedo",),
