@@ -26,6 +26,7 @@ from pocketface.data.jpeg import decode_rgb
 from pocketface.embedding.resize import resize_faces
 from pocketface.errors import DataError, RecipeError
 from pocketface.train.augment import AugmentConfig, AugmentPlan, draw_plan
+from pocketface.train.batch_memory import BatchMemory
 
 Indices = npt.NDArray[np.int64]
 
@@ -61,19 +62,20 @@ class FaceImages(Dataset[npt.NDArray[np.uint8]]):
     def __init__(self, faces: Faces, image_size: int) -> None:
         self.faces = faces
         self.image_size = image_size
+        self._blocks = BatchMemory()
 
     def __len__(self) -> int:
         return len(self.faces)
 
     def __getitems__(self, indices: Sequence[int]) -> tuple[npt.NDArray[np.uint8], list[str]]:
         """The images that can be read (n, S, S, 3), and for each index why it cannot be, or ""."""
-        batch = np.empty((len(indices), self.image_size, self.image_size, 3), np.uint8)
+        block = self._blocks.take((len(indices), self.image_size, self.image_size, 3))
         faults: list[str] = []
         rows = 0
         for index in indices:
-            faults.append(self.read_into(index, batch[rows]))
+            faults.append(self.read_into(index, block[rows]))
             rows += faults[-1] == ""
-        return batch[:rows], faults
+        return self._blocks.lend(block, rows), faults
 
     def read_into(self, index: int, out: npt.NDArray[np.uint8]) -> str:
         """Put image `index` into `out` (S, S, 3); gives why it cannot be read, or ""."""
@@ -179,7 +181,10 @@ class FaceLoader:
         rows = slice(first, first + self.batch_size)
         steps = range(start, self.steps)
         shares = [order[step * self.global_batch :][: self.global_batch][rows] for step in steps]
-        read = self._from_memory(shares) if self.memory is not None else self._from_workers(shares)
+        if self.memory is not None:
+            read = self._from_memory(self.memory, shares)
+        else:
+            read = self._from_workers(shares) if self.workers else self._from_disk(shares)
         for step, indices, (images, faults) in zip(steps, shares, read, strict=True):
             # Counted from 1, since NumPy takes (seed, epoch, 0) for the order's (seed, epoch).
             rng = np.random.default_rng((self.seed, epoch, step + 1))
@@ -196,12 +201,17 @@ class FaceLoader:
             labels = torch.from_numpy(self.labels[indices])
             yield LoadedBatch(images, labels, torch.from_numpy(indices), plan)
 
-    def _from_memory(self, shares: Sequence[Indices]) -> Iterator[tuple[Tensor, list[str]]]:
-        assert self.memory is not None
+    def _from_memory(
+        self, memory: npt.NDArray[np.uint8], shares: Sequence[Indices]
+    ) -> Iterator[tuple[Tensor, list[str]]]:
         for indices in shares:
             faults = [self.faults.get(int(index), "") for index in indices]
             readable = indices[[fault == "" for fault in faults]]
-            yield torch.from_numpy(self.memory[readable]), faults
+            yield torch.from_numpy(memory[readable]), faults
+
+    def _from_disk(self, shares: Sequence[Indices]) -> Iterator[tuple[Tensor, list[str]]]:
+        for indices in shares:
+            yield _as_tensor(self.images.__getitems__(indices.tolist()))
 
     def _from_workers(self, shares: Sequence[Indices]) -> Iterator[tuple[Tensor, list[str]]]:
         self._worker_shares[:] = [indices.tolist() for indices in shares]
@@ -214,10 +224,10 @@ class FaceLoader:
                 pin_memory=self.pin_memory,
                 # Forked workers inherit the threads' locks of libraries such as onnxruntime. To
                 # spawn one takes seconds, so they stay from epoch to epoch.
-                multiprocessing_context="spawn" if self.workers else None,
-                persistent_workers=self.workers > 0,
+                multiprocessing_context="spawn",
+                persistent_workers=True,
             )
-        with _deaf_to_interrupts() if self.workers else contextlib.nullcontext():
+        with _deaf_to_interrupts():
             batches = iter(self._worker_batches)
         yield from batches
 
