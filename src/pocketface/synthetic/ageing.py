@@ -1,7 +1,7 @@
 """One person's way through the years: how much of each age mode, of grey, wrinkles and baldness.
 
-The mean course is ours; the person's coefficients move it by years. Nothing random is drawn here: one
-person at one age always looks the same.
+The mean course is ours; the person's coefficients move it by years. Nothing random is drawn here:
+one person at one age always looks the same.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from pocketface.synthetic.identity import Identity
 
 
 def age_weights(identity: Identity, age: float) -> NDArray[np.float64]:
-    """Weights of the age modes (sag, gaunt, heavy, eye_bags, youth) at `age` years, float64 (5,)."""
+    """Weights at `age` years of sag, gaunt, heavy, eye_bags and youth, float64 (5,)."""
     sag_years = age - 40 + 7 * identity["sag_early"]
     weight = identity["weight_gain"]
     grown = _rise(age, 38, 14)

@@ -55,10 +55,10 @@ _ANATOMY = (
 
 @cache
 def average_face() -> Floats:
-    """Vertices of the average adult face, float64 (V, 3) in mm, on the triangles of `template_head`."""
+    """Vertices of the average adult face, float64 (V, 3) in mm, for the template's triangles."""
     head = template_head()
     skull = head.ear[:, 0] == 0
     shape = head.base + displacement(head.base, head.lower, _ANATOMY) * skull[:, None]
     inside = head.mouth * np.exp(-((head.base[:, 0] / 23) ** 8)) * (head.base[:, 2] > 0)
     shape[:, 2] -= np.round(14 * inside * 1024) / 1024
-    return shape
+    return np.asarray(shape)

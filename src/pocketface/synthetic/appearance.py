@@ -1,7 +1,7 @@
 """What coefficients and circumstances mean in millimetres and colours.
 
-One table of named float32 columns is made for a batch; painters read columns by name, at vertices for whole
-images or at fragments by image index. Colours are linear, in [0, 1].
+One table of named float32 columns is made for a batch; painters read columns by name, at vertices
+for whole images or at fragments by image index. Colours are linear, in [0, 1].
 """
 
 from collections.abc import Sequence
@@ -20,10 +20,35 @@ from pocketface.synthetic.pose import dimorphism
 Row = dict[str, float]
 
 # Skin from light to dark, hair from black to fair: linear RGB along one axis each.
-_SKIN = np.array([[0.76, 0.47, 0.36], [0.63, 0.355, 0.245], [0.43, 0.21, 0.13], [0.21, 0.09, 0.052], [0.095, 0.04, 0.024]])
-_HAIR = np.array([[0.008, 0.007, 0.0065], [0.016, 0.011, 0.009], [0.045, 0.026, 0.016], [0.12, 0.068, 0.036], [0.32, 0.205, 0.10], [0.5, 0.37, 0.21]])
+_SKIN = np.array(
+    [
+        [0.76, 0.47, 0.36],
+        [0.63, 0.355, 0.245],
+        [0.43, 0.21, 0.13],
+        [0.21, 0.09, 0.052],
+        [0.095, 0.04, 0.024],
+    ]
+)
+_HAIR = np.array(
+    [
+        [0.008, 0.007, 0.0065],
+        [0.016, 0.011, 0.009],
+        [0.045, 0.026, 0.016],
+        [0.12, 0.068, 0.036],
+        [0.32, 0.205, 0.10],
+        [0.5, 0.37, 0.21],
+    ]
+)
 _GREY = np.array([0.36, 0.36, 0.355])
-_IRIS = np.array([[0.03, 0.015, 0.008], [0.075, 0.036, 0.015], [0.10, 0.085, 0.045], [0.11, 0.15, 0.17], [0.18, 0.24, 0.30]])
+_IRIS = np.array(
+    [
+        [0.03, 0.015, 0.008],
+        [0.075, 0.036, 0.015],
+        [0.10, 0.085, 0.045],
+        [0.11, 0.15, 0.17],
+        [0.18, 0.24, 0.30],
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -77,8 +102,8 @@ def _one(who: Identity, now: Nuisance) -> Row:
 def _lines(line: float, fold: float, now: Nuisance) -> Row:
     """How deep each kind of line is: `line` is age's depth, `fold` the person's own."""
     return {
-        "line_fold": 0.14 * fold + 0.24 * line + 0.26 * now.smile,
-        "line_marionette": 0.22 * line,
+        "line_fold": (0.14 * fold + 0.24 * line + 0.26 * now.smile) * (1 - now.mask),
+        "line_marionette": 0.22 * line * (1 - now.mask),
         "line_forehead": 0.17 * line + 0.20 * now.brow_raise * (0.4 + line),
         "line_glabella": 0.2 * line + 0.30 * now.brow_frown,
         "line_crow": 0.22 * line + 0.22 * line * now.smile + 0.1 * now.squint,
@@ -89,10 +114,13 @@ def _lines(line: float, fold: float, now: Nuisance) -> Row:
 def _skin(who: Identity, now: Nuisance, male: float) -> Row:
     dark = np.clip(0.28 + 0.21 * who["melanin"] + 0.03 * male, 0, 1)
     skin = _along(_SKIN, dark) * np.exp(
-        who["skin_red"] * np.array([0.03, -0.05, -0.03]) + who["skin_yellow"] * np.array([0.0, 0.01, -0.08])
+        who["skin_red"] * np.array([0.03, -0.05, -0.03])
+        + who["skin_yellow"] * np.array([0.0, 0.01, -0.08])
     )
     row = _rgb("skin", skin) | {
-        "cheek_red": 0.22 * (0.6 + 0.55 * who["cheek_red"] + 0.5 * now.flush) * (1 - 0.6 * float(dark)),
+        "cheek_red": 0.22
+        * (0.6 + 0.55 * who["cheek_red"] + 0.5 * now.flush)
+        * (1 - 0.6 * float(dark)),
         "eye_shadow": max(0.0, 0.16 + 0.10 * who["eye_shadow"]),
         "blotch": 0.035 + 0.014 * who["blotch"],
         "freckles": max(0.0, 0.8 * who["freckles"] - 0.7) * max(0.0, 1 - 2.0 * float(dark)),
@@ -109,7 +137,9 @@ def _skin(who: Identity, now: Nuisance, male: float) -> Row:
 
 
 def _eyes(who: Identity, now: Nuisance, male: float) -> Row:
-    light = np.clip(0.42 - 0.26 * who["iris_dark"] - 0.28 * who["melanin"] - 0.08 * who["hair_dark"], 0, 1)
+    light = np.clip(
+        0.42 - 0.26 * who["iris_dark"] - 0.28 * who["melanin"] - 0.08 * who["hair_dark"], 0, 1
+    )
     iris = _along(_IRIS, light) * np.exp(who["iris_hue"] * np.array([-0.06, 0.05, 0.10]))
     lift = 0.8 if male else 1.9
     return _rgb("iris", iris) | {
@@ -130,7 +160,9 @@ def _eyes(who: Identity, now: Nuisance, male: float) -> Row:
         "brow_y": 16.6 + lift + 0.4 * now.brow_raise,
         "brow_arch": 3.0 + 1.5 * who["brow_arch"] + (0.0 if male else 0.9),
         "brow_tilt": 1.6 * who["brow_tilt"] + 2.0,
-        "brow_dense": float(np.clip(0.74 + 0.14 * who["brow_dense"] + (0.1 if male else 0.0), 0.2, 1.0)),
+        "brow_dense": float(
+            np.clip(0.74 + 0.14 * who["brow_dense"] + (0.1 if male else 0.0), 0.2, 1.0)
+        ),
         "makeup": 0.0 if male else now.makeup,
     }
 
@@ -138,15 +170,23 @@ def _eyes(who: Identity, now: Nuisance, male: float) -> Row:
 def _mouth(who: Identity, now: Nuisance, male: float) -> Row:
     dark = np.clip(0.28 + 0.21 * who["melanin"], 0, 1)
     natural = _along(_SKIN, dark) * (
-        np.array([0.84, 0.66, 0.68]) * np.exp(who["lip_red"] * np.array([0.02, -0.10, -0.07]) - 0.12 * who["lip_dark"])
+        np.array([0.84, 0.66, 0.68])
+        * np.exp(who["lip_red"] * np.array([0.02, -0.10, -0.07]) - 0.12 * who["lip_dark"])
     )
-    stick = (0.0 if male else max(0.0, 1.5 * now.makeup - 0.75))
+    stick = 0.0 if male else max(0.0, 1.5 * now.makeup - 0.75)
     paint = np.array([0.36, 0.045, 0.06])
     lips = natural + min(stick, 0.75) * (paint - natural)
     thin = 1.0 - 0.28 * now.smile - 0.12 * max(0.0, (now.age - 45) / 30)
     return _rgb("lips", lips) | {
-        "lip_up": max(1.5, (5.9 + 1.25 * who["upper_lip_height"] - 0.5 * male + 0.5 * who["upper_lip_full"]) * thin),
-        "lip_low": max(2.5, (7.8 + 1.4 * who["lower_lip_height"] - 0.4 * male + 0.5 * who["lower_lip_full"]) * thin),
+        "lip_up": max(
+            1.5,
+            (5.9 + 1.25 * who["upper_lip_height"] - 0.5 * male + 0.5 * who["upper_lip_full"])
+            * thin,
+        ),
+        "lip_low": max(
+            2.5,
+            (7.8 + 1.4 * who["lower_lip_height"] - 0.4 * male + 0.5 * who["lower_lip_full"]) * thin,
+        ),
         "cupid": 1.1 + 0.7 * who["cupid_bow"],
         "mouth_half": 25.5,
         "gap": 17.0 * now.jaw + 4.0 * now.upper_lip_raise + 2.0 * now.smile,
@@ -179,26 +219,45 @@ def _hair(who: Identity, now: Nuisance, male: float) -> Row:
     brow = brow + 0.6 * shown * (_GREY * 0.7 - brow)
     beard_grey = min(1.0, 1.5 * grey)
     beard = natural + beard_grey * (_GREY * (0.7 + 0.7 * grey) - natural)
-    growth = float(np.clip(who["habit_beard"] + now.beard_change - 1.05, -2.0, 2.0)) if male else -2.0
+    growth = (
+        float(np.clip(who["habit_beard"] + now.beard_change - 1.05, -2.0, 2.0)) if male else -2.0
+    )
     bald = baldness(who, now.age, male)
-    curl = float(np.clip(0.12 + 0.35 * who["hair_curl"] + 0.3 * max(0.0, who["melanin"]) + 0.15 * now.hair_wave, 0, 1))
-    return _rgb("hair", hair) | _rgb("brow", brow) | _rgb("beard", beard) | {
-        "hair_length": float(length),
-        "hair_fringe": float(fringe),
-        "hair_volume": float(np.clip(0.45 + 0.22 * now.hair_volume + 0.5 * curl, 0.05, 1.4)),
-        "hair_part": float(now.hair_part),
-        "hair_curl": curl,
-        "hairline": 66.0 + 5.0 * who["hairline_height"] - 2.0 * (1 - male),
-        "recede": max(0.0, 4.0 + 4.5 * who["hairline_recede"]) * (0.35 + 0.65 * male) + 22.0 * bald,
-        "widow": 2.5 * max(0.0, who["widow_peak"]),
-        "bald": bald,
-        "shadow": male * float(np.clip(0.22 + 0.12 * who["beard_dense"] + 0.10 * now.beard_change, 0.0, 0.6)) * (1 - 0.6 * beard_grey) * (1 - 0.7 * fair),
-        "beard_full": float(np.clip(growth / 0.8, 0.0, 1.0)),
-        "beard_cheek": float(np.clip(0.5 + 0.3 * who["beard_cheek"], 0.0, 1.0)),
-        "moustache": float(male * np.clip((growth + 0.5 + 0.45 * who["beard_dense"]) / 0.6, 0.0, 1.0)),
-        "beard_dense": float(np.clip(0.75 + 0.15 * who["beard_dense"], 0.3, 1.0)),
-        "grey": float(grey),
-    }
+    curl = float(
+        np.clip(
+            0.12 + 0.35 * who["hair_curl"] + 0.3 * max(0.0, who["melanin"]) + 0.15 * now.hair_wave,
+            0,
+            1,
+        )
+    )
+    return (
+        _rgb("hair", hair)
+        | _rgb("brow", brow)
+        | _rgb("beard", beard)
+        | {
+            "hair_length": float(length),
+            "hair_fringe": float(fringe),
+            "hair_volume": float(np.clip(0.45 + 0.22 * now.hair_volume + 0.5 * curl, 0.05, 1.4)),
+            "hair_part": float(now.hair_part),
+            "hair_curl": curl,
+            "hairline": 66.0 + 5.0 * who["hairline_height"] - 2.0 * (1 - male),
+            "recede": max(0.0, 4.0 + 4.5 * who["hairline_recede"]) * (0.35 + 0.65 * male)
+            + 22.0 * bald,
+            "widow": 2.5 * max(0.0, who["widow_peak"]),
+            "bald": bald,
+            "shadow": male
+            * float(np.clip(0.22 + 0.12 * who["beard_dense"] + 0.10 * now.beard_change, 0.0, 0.6))
+            * (1 - 0.6 * beard_grey)
+            * (1 - 0.7 * fair),
+            "beard_full": float(np.clip(growth / 0.8, 0.0, 1.0)),
+            "beard_cheek": float(np.clip(0.5 + 0.3 * who["beard_cheek"], 0.0, 1.0)),
+            "moustache": float(
+                male * np.clip((growth + 0.5 + 0.45 * who["beard_dense"]) / 0.6, 0.0, 1.0)
+            ),
+            "beard_dense": float(np.clip(0.75 + 0.15 * who["beard_dense"], 0.3, 1.0)),
+            "grey": float(grey),
+        }
+    )
 
 
 def _worn(who: Identity, now: Nuisance) -> Row:
@@ -210,13 +269,19 @@ def _worn(who: Identity, now: Nuisance) -> Row:
         kind = 1.0 if now.glasses_draw % 0.5 < 0.34 else 2.0
     if now.glasses_change and now.glasses_draw > 0.93:
         kind = 3.0
-    return _rgb("clothes", now.clothes) | _rgb("mask", now.mask_colour) | _rgb("hat", now.hat_colour) | _rgb("frame", now.glasses_colour) | {
-        "glasses": kind,
-        "glasses_size": float(np.clip(now.glasses_size, -1.5, 1.5)),
-        "mask": now.mask,
-        "hat": now.hat,
-        "collar": now.collar,
-    }
+    return (
+        _rgb("clothes", now.clothes)
+        | _rgb("mask", now.mask_colour)
+        | _rgb("hat", now.hat_colour)
+        | _rgb("frame", now.glasses_colour)
+        | {
+            "glasses": kind,
+            "glasses_size": float(np.clip(now.glasses_size, -1.5, 1.5)),
+            "mask": now.mask,
+            "hat": now.hat,
+            "collar": now.collar,
+        }
+    )
 
 
 def _light(now: Nuisance) -> Row:

@@ -11,7 +11,7 @@ from pocketface.synthetic.nuisance import BLOBS, Nuisance
 
 
 def backdrop(nuisances: Sequence[Nuisance], size: int, device: torch.device) -> Tensor:
-    """Linear colour behind each person, float32 (N, 3, H, W); out of focus, so drawn at half size."""
+    """Linear colour behind each person, float32 (N, 3, H, W), drawn at half size (no focus)."""
     half = size // 2
     axis = (torch.arange(half, device=device, dtype=torch.float32) + 0.5) * (2 / half) - 1
     x, y = axis.view(1, 1, -1), axis.view(1, -1, 1)
@@ -22,14 +22,20 @@ def backdrop(nuisances: Sequence[Nuisance], size: int, device: torch.device) -> 
     walls = send([n.backdrop for n in nuisances])[..., None, None]
     offset = np.array([n.plate_offset for n in nuisances])
     rows = torch.arange(half, device=device)
-    down = torch.as_tensor(offset[:, 6], device=device).view(-1, 1, 1) + (rows * 140 // size).view(1, -1, 1)
-    right = torch.as_tensor(offset[:, 7], device=device).view(-1, 1, 1) + (rows * 140 // size).view(1, 1, -1)
-    cloud = plates.read("cloud", *torch.broadcast_tensors(down, right))
+    down = torch.as_tensor(offset[:, 6], device=device).view(-1, 1, 1) + (rows * 140 // size).view(
+        1, -1, 1
+    )
+    right = torch.as_tensor(offset[:, 7], device=device).view(-1, 1, 1) + (rows * 140 // size).view(
+        1, 1, -1
+    )
+    cloud = plates.read("cloud", down.expand(-1, -1, half), right.expand(-1, half, -1))
     clutter = send([n.clutter for n in nuisances]).view(-1, 1, 1)
     tilt = send([n.blobs[0, 2] for n in nuisances]).view(-1, 1, 1) * (1 / 3.2) - 0.5
     share = (0.5 + 0.5 * (y + tilt * x) + 0.8 * clutter * cloud).clamp(0, 1)
     colour = walls[:, 0] + (walls[:, 1] - walls[:, 0]) * share[:, None]
-    shapes = torch.as_tensor(np.array([_shapes(n) for n in nuisances], dtype=np.float32), device=device)
+    shapes = torch.as_tensor(
+        np.array([_shapes(n) for n in nuisances], dtype=np.float32), device=device
+    )
     cx, cy, ca, sa, along, across, soft = (v[..., None, None] for v in shapes[..., :7].unbind(-1))
     dx, dy = x[:, None] - cx, y[:, None] - cy
     u, v = (dx * ca + dy * sa) * along, (dy * ca - dx * sa) * across
@@ -50,7 +56,9 @@ def _shapes(now: Nuisance) -> list[list[float]]:
     shapes = []
     for x, y, angle, size, aspect, soft, *rgb in now.blobs.tolist():
         along, across = max(size * aspect, 1e-3), max(size, 1e-3)
-        shapes.append([x, y, np.cos(angle), np.sin(angle), 1 / along, 1 / across, 0.5 / max(soft, 1e-2), *rgb])
+        shapes.append(
+            [x, y, np.cos(angle), np.sin(angle), 1 / along, 1 / across, 0.5 / max(soft, 1e-2), *rgb]
+        )
         if size == 0.0:
             shapes[-1][0] = 1e3
     return shapes

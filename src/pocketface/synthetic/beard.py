@@ -24,7 +24,11 @@ def _paint_beard(canvas: Canvas, look: Appearance) -> None:
 def _paint_shadow(canvas: Canvas, look: Appearance) -> None:
     """A shaven beard shows through the skin, bluish."""
     image = canvas.image
-    grain = plates.read("grain", (canvas.place["y"] * 2 + 512).to(torch.int64), (canvas.place["x"] * 2 + 512).to(torch.int64))
+    grain = plates.read(
+        "grain",
+        (canvas.place["y"] * 2 + 512).to(torch.int64),
+        (canvas.place["x"] * 2 + 512).to(torch.int64),
+    )
     cover = (canvas.place["shadow"] * (1 + 0.25 * grain)).clamp(0, 0.8)
     below = canvas.colour["albedo"].new_tensor([[0.42], [0.48], [0.58]]) * canvas.colour["albedo"]
     mixed = 0.72 * below + 0.28 * look.colour_at(image, "beard")
@@ -34,9 +38,15 @@ def _paint_shadow(canvas: Canvas, look: Appearance) -> None:
 def _paint_scalp(canvas: Canvas, look: Appearance) -> None:
     """Roots darken the scalp below the hair and soften the hairline."""
     image = canvas.image
-    grain = plates.read("grain", (canvas.place["y"] * 1.5 + 512).to(torch.int64), (canvas.place["x"] * 1.5 + 512).to(torch.int64))
+    grain = plates.read(
+        "grain",
+        (canvas.place["y"] * 1.5 + 512).to(torch.int64),
+        (canvas.place["x"] * 1.5 + 512).to(torch.int64),
+    )
     cover = (canvas.place["scalp"] * (1 + 0.25 * grain)).clamp(0, 0.95)
-    canvas.colour["albedo"] = blend(canvas.colour["albedo"], look.colour_at(image, "hair") * (1 + 0.25 * grain), cover)
+    canvas.colour["albedo"] = blend(
+        canvas.colour["albedo"], look.colour_at(image, "hair") * (1 + 0.25 * grain), cover
+    )
     canvas.colour["glint"] = canvas.colour["glint"] * (1 - 0.7 * cover)
 
 

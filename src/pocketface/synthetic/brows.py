@@ -38,4 +38,6 @@ def _paint_brows(canvas: Canvas, look: Appearance) -> None:
     canvas.colour["glint"] = canvas.colour["glint"] * (1 - 0.8 * cover)
 
 
-BROWS = Painter(where=_near_brows, paint=_paint_brows, places=("x", "y"), colours=("albedo", "glint"))
+BROWS = Painter(
+    where=_near_brows, paint=_paint_brows, places=("x", "y"), colours=("albedo", "glint")
+)

@@ -21,7 +21,9 @@ def develop(linear: Tensor, nuisances: Sequence[Nuisance]) -> Tensor:
     device = linear.device
 
     def send(values: Sequence[object]) -> Tensor:
-        return torch.as_tensor(np.asarray(values, dtype=np.float32), device=device).view(len(nuisances), -1, 1, 1)
+        return torch.as_tensor(np.asarray(values, dtype=np.float32), device=device).view(
+            len(nuisances), -1, 1, 1
+        )
 
     gain = send([2.0**n.exposure * n.tint for n in nuisances])
     exposed = linear * gain
@@ -29,8 +31,9 @@ def develop(linear: Tensor, nuisances: Sequence[Nuisance]) -> Tensor:
     exposed = exposed - 0.55 * (exposed - 0.65).clamp(min=0)
     index = (exposed.clamp(0, 1) * (_TABLE - 1)).to(torch.int32)
     shown = _tone(device).index_select(0, index.view(-1)).view(exposed.shape)
-    contrast, saturation = send([n.contrast for n in nuisances]), send(
-        [0.0 if n.grey else n.saturation for n in nuisances]
+    contrast, saturation = (
+        send([n.contrast for n in nuisances]),
+        send([0.0 if n.grey else n.saturation for n in nuisances]),
     )
     shown = shown.mul_(contrast).add_(110.0 * (1 - contrast))
     red, green, blue = shown.unbind(1)
@@ -44,7 +47,10 @@ def soften(shown: Tensor, nuisances: Sequence[Nuisance]) -> Tensor:
     scale = size / 112
     coarse = [min(n.resolution, 112.0) for n in nuisances]
     # What a coarse grid cannot hold is blurred away before it is sampled.
-    sigma = [scale * (n.blur**2 + 0.18 * ((112 / r) ** 2 - 1)) ** 0.5 for n, r in zip(nuisances, coarse, strict=True)]
+    sigma = [
+        scale * (n.blur**2 + 0.18 * ((112 / r) ** 2 - 1)) ** 0.5
+        for n, r in zip(nuisances, coarse, strict=True)
+    ]
     shown = _blur(shown, sigma)
     for i, r in enumerate(coarse):
         if r < 111:
@@ -57,11 +63,17 @@ def add_noise(shown: Tensor, nuisances: Sequence[Nuisance]) -> Tensor:
     size = shown.shape[-1]
     sheet = _sheet(size, shown.device)
     grains = torch.stack(
-        [torch.stack([sheet[o[k] : o[k] + size, o[k + 1] : o[k + 1] + size] for k in range(4)]) for o in
-         (n.plate_offset.tolist() for n in nuisances)]
+        [
+            torch.stack([sheet[o[k] : o[k] + size, o[k + 1] : o[k + 1] + size] for k in range(4)])
+            for o in (n.plate_offset.tolist() for n in nuisances)
+        ]
     )
-    strength = torch.as_tensor(np.array([n.noise for n in nuisances], dtype=np.float32), device=shown.device)
-    colour = torch.as_tensor(np.array([0.5 * (1 - n.grey) for n in nuisances], dtype=np.float32), device=shown.device)
+    strength = torch.as_tensor(
+        np.array([n.noise for n in nuisances], dtype=np.float32), device=shown.device
+    )
+    colour = torch.as_tensor(
+        np.array([0.5 * (1 - n.grey) for n in nuisances], dtype=np.float32), device=shown.device
+    )
     mixed = grains[:, :1] + grains[:, 1:] * colour.view(-1, 1, 1, 1)
     return shown + mixed * strength.view(-1, 1, 1, 1)
 
@@ -72,7 +84,10 @@ def to_bytes(shown: Tensor) -> Tensor:
 
 
 def through_jpeg(images: NDArray[np.uint8], nuisances: Sequence[Nuisance]) -> NDArray[np.uint8]:
-    """What JPEG leaves of uint8 (N, H, W, 3) at each nuisance's quality; colour at half size below 90."""
+    """What JPEG leaves of uint8 (N, H, W, 3) at each nuisance's quality.
+
+    Below 90 colour is kept at half size, as cameras and newspapers do.
+    """
     seen = np.empty_like(images)
     for i, now in enumerate(nuisances):
         quality = round(now.jpeg)
@@ -91,8 +106,9 @@ def _tone(device: torch.device) -> Tensor:
 
 
 def _blur(shown: Tensor, sigma: Sequence[float]) -> Tensor:
-    """A Gaussian of `sigma` pixels for each image, in two passes. An image's own radius bounds its
-    weights, so that wider neighbours in the batch add exact zeros to it.
+    """A Gaussian of `sigma` pixels for each image, in two passes.
+
+    An image's own radius bounds its weights: wider neighbours in the batch add exact zeros.
     """
     radius = [max(1, int(np.ceil(2.6 * s))) for s in sigma]
     widest = max(radius)
@@ -100,7 +116,9 @@ def _blur(shown: Tensor, sigma: Sequence[float]) -> Tensor:
     for i, (s, r) in enumerate(zip(sigma, radius, strict=True)):
         taps = np.exp(-0.5 * (np.arange(r + 1) / max(s, 1e-3)) ** 2)
         weights[i, : r + 1] = taps / (taps[0] + 2 * taps[1:].sum())
-    w = torch.as_tensor(weights.astype(np.float32), device=shown.device).view(len(sigma), -1, 1, 1, 1)
+    w = torch.as_tensor(weights.astype(np.float32), device=shown.device).view(
+        len(sigma), -1, 1, 1, 1
+    )
     size = shown.shape[-1]
     for axis in (2, 3):
         first, last = shown.narrow(axis, 0, 1), shown.narrow(axis, size - 1, 1)
@@ -132,4 +150,6 @@ def _resample(image: Tensor, coarse: int) -> Tensor:
 def _sheet(size: int, device: torch.device) -> Tensor:
     """The plate of grain, repeated so that any corner in it starts a whole image."""
     repeat = -(-size // plates.SIDE) + 1
-    return (0.6 * plates.plate("white", device) + 0.6 * plates.plate("grain", device)).repeat(repeat, repeat)
+    return (0.6 * plates.plate("white", device) + 0.6 * plates.plate("grain", device)).repeat(
+        repeat, repeat
+    )

@@ -26,7 +26,9 @@ def _paint_eyes(canvas: Canvas, look: Appearance) -> None:
     u = dx * (1 / _HALF)
     arch = 1 - u * u * (0.6 + 0.4 * u * u)
     line = 0.9 * u
-    lid_up, lid_low, peak, blink, squint = look.at(image, "lid_up", "lid_low", "lid_peak", "blink", "squint")
+    lid_up, lid_low, peak, blink, squint = look.at(
+        image, "lid_up", "lid_low", "lid_peak", "blink", "squint"
+    )
     low = -lid_low * (1 - 0.55 * squint) * arch * (1 + 0.25 * u)
     high = lid_up * (1 - 0.4 * squint) * arch * (1 - peak * u)
     high = high + (0.75 * low - high) * blink
@@ -37,10 +39,14 @@ def _paint_eyes(canvas: Canvas, look: Appearance) -> None:
     _eyeball(canvas, look, side, dx, above, opening)
 
 
-def _lids(canvas: Canvas, look: Appearance, u: Tensor, above: Tensor, below: Tensor, blink: Tensor) -> None:
+def _lids(
+    canvas: Canvas, look: Appearance, u: Tensor, above: Tensor, below: Tensor, blink: Tensor
+) -> None:
     """Skin around the opening: paint, crease, lash line, the shade under the lower lid."""
     image = canvas.image
-    lash, crease, depth, paint, shadow = look.at(image, "lash", "crease", "crease_depth", "lid_paint", "eye_shadow")
+    lash, crease, depth, paint, shadow = look.at(
+        image, "lash", "crease", "crease_depth", "lid_paint", "eye_shadow"
+    )
     along = (1.12 - u * u).clamp(min=0)
     over = -above
     lid = bump((over - 2.5) * (1 / 5.5)) * along.clamp(max=1)
@@ -49,14 +55,18 @@ def _lids(canvas: Canvas, look: Appearance, u: Tensor, above: Tensor, below: Ten
     hollow = bump((over - 6.0) * (1 / 9.0)) * bump((u + 0.45) * (1 / 1.1))
     keep = (1 - 0.5 * depth * fold) * (1 - (0.14 + 0.5 * paint) * lid) * (1 - shadow * bag)
     keep = keep * (1 - 0.22 * hollow)
-    canvas.colour["albedo"] = canvas.colour["albedo"] * torch.stack([keep, keep * (1 - 0.04 * bag), keep])
+    canvas.colour["albedo"] = canvas.colour["albedo"] * torch.stack(
+        [keep, keep * (1 - 0.04 * bag), keep]
+    )
     # A pixel cannot show a line of a millimetre: draw it wider and fainter.
     width = max(1.3, 0.85 * canvas.soft)
     reach = (1.20 - u * u).clamp(0, 1)
     line = bump((over - 0.3) * (1 / (1.35 * width))) * reach * (0.62 + 0.38 * lash).clamp(max=1.0)
     under = bump((below + 0.4) * (1 / (1.2 * width))) * reach * 0.35 * lash
     dark = torch.maximum(line * (0.72 + 0.2 * lash).clamp(max=0.93), under)
-    canvas.colour["albedo"] = blend(canvas.colour["albedo"], torch.full_like(canvas.colour["albedo"][:, :1], 0.012), dark)
+    canvas.colour["albedo"] = blend(
+        canvas.colour["albedo"], torch.full_like(canvas.colour["albedo"][:, :1], 0.012), dark
+    )
     canvas.colour["glint"] = canvas.colour["glint"] * (1 - 0.7 * torch.maximum(dark, lid * 0.4))
 
 

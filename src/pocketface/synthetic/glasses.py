@@ -14,7 +14,9 @@ from pocketface.synthetic.surface import grid_normals
 
 _ROWS = 5
 _FRONT = 70.0
-_PATH = np.concatenate([-np.array([170, 130, 100, 84, 76]), np.linspace(-70, 70, 25), [76, 84, 100, 130, 170]])
+_PATH = np.concatenate(
+    [-np.array([170, 130, 100, 84, 76]), np.linspace(-70, 70, 25), [76, 84, 100, 130, 170]]
+)
 _HEIGHT = 27.0
 
 
@@ -37,7 +39,10 @@ def strip(shape: Tensor) -> Tensor:
     """Put spectacles on bent heads (N, 3, V): float64 (N, 3, G) in the head's axes, mm."""
     root, eye, ear = _anchors()
     path = torch.as_tensor(np.tile(_PATH, _ROWS), device=shape.device)
-    height = torch.as_tensor(np.repeat(np.linspace(1, -1, _ROWS), len(_PATH)), device=shape.device) * _HEIGHT
+    height = (
+        torch.as_tensor(np.repeat(np.linspace(1, -1, _ROWS), len(_PATH)), device=shape.device)
+        * _HEIGHT
+    )
     front = path.abs().clamp(max=_FRONT)
     back = (path.abs() - _FRONT).clamp(min=0)
     wide = (shape[:, 0, ear, None] + 4.0) / _FRONT
@@ -53,18 +58,25 @@ def strip_normals(camera: Tensor) -> Tensor:
     """Unit normals float32 (N, 3, G) of turned strips (N, 3, G)."""
     index = torch.arange(_ROWS, device=camera.device)
     grid = camera.float().view(len(camera), 3, _ROWS, -1)
-    normal = grid_normals(grid, wrap=False, up=(index - 1).clamp(min=0), down=(index + 1).clamp(max=_ROWS - 1))
+    normal = grid_normals(
+        grid, wrap=False, up=(index - 1).clamp(min=0), down=(index + 1).clamp(max=_ROWS - 1)
+    )
     return normal.reshape(len(camera), 3, -1)
 
 
 def strip_places(device: torch.device) -> tuple[Tensor, Tensor]:
     """The path along the strip and the height on it of each vertex in mm, float32 (G,) each."""
     path = torch.as_tensor(np.tile(_PATH, _ROWS).astype(np.float32), device=device)
-    height = torch.as_tensor((np.repeat(np.linspace(1, -1, _ROWS), len(_PATH)) * _HEIGHT).astype(np.float32), device=device)
+    height = torch.as_tensor(
+        (np.repeat(np.linspace(1, -1, _ROWS), len(_PATH)) * _HEIGHT).astype(np.float32),
+        device=device,
+    )
     return path, height
 
 
-def frame(look: Appearance, image: Tensor, path: Tensor, height: Tensor, soft: float) -> tuple[Tensor, Tensor, Tensor]:
+def frame(
+    look: Appearance, image: Tensor, path: Tensor, height: Tensor, soft: float
+) -> tuple[Tensor, Tensor, Tensor]:
     """Coverage (P,), albedo (3, P) and shine (P,) of spectacles at fragments of the strip."""
     kind, size = look.at(image, "glasses", "glasses_size")
     ax = path.abs()
@@ -80,8 +92,12 @@ def frame(look: Appearance, image: Tensor, path: Tensor, height: Tensor, soft: f
     wider = rim_width.clamp(min=0.75 * soft)
     faint = rim_width / wider
     rim = ((wider - (out * 0.5).abs()) * (1 / soft) + 0.5).clamp(0, 1) * faint * (ax < 68)
-    bridge = ((rim_width * 0.8 - (height - 4.0).abs()) * (1 / soft) + 0.5).clamp(0, 1) * (ax < 32.5 - half_x + 2)
-    arm = ((rim_width * 0.9 - (height - 5.0 + 0.10 * (ax - 60)).abs()) * (1 / soft) + 0.5).clamp(0, 1) * (ax > 32.5 + half_x - 1)
+    bridge = ((rim_width * 0.8 - (height - 4.0).abs()) * (1 / soft) + 0.5).clamp(0, 1) * (
+        ax < 32.5 - half_x + 2
+    )
+    arm = ((rim_width * 0.9 - (height - 5.0 + 0.10 * (ax - 60)).abs()) * (1 / soft) + 0.5).clamp(
+        0, 1
+    ) * (ax > 32.5 + half_x - 1)
     solid = torch.maximum(torch.maximum(rim, bridge), arm) * (kind > 0)
     lens = (out < 0) * (ax < 68) * (kind > 0)
     tint = torch.where(kind == 3, 0.90, 0.06) * lens

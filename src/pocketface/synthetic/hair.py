@@ -1,8 +1,8 @@
 """Hair: where it grows, and a shell of it around the skull that styles shape.
 
 The shell follows the person's own skull down to the ears and falls straight from there. Each of its
-vertices knows how far inside the hair it lies (`inside`, mm, negative outside), so that the outline is
-cut per pixel, jagged by the strands.
+vertices knows how far inside the hair it lies (`inside`, mm, negative outside), so that the outline
+is cut per pixel, jagged by the strands.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,6 @@ from pocketface.synthetic.surface import grid_normals
 Floats = NDArray[np.float64]
 
 _FALL_ROWS = 6
-_ROW_STEP, _COLUMN_STEP = 1, 2
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,10 @@ class _Grid:
 
 @dataclass(frozen=True)
 class Shell:
-    """The hair of a batch: `points` float64 (N, 3, V) in the head's axes, mm; `inside` float32 (N, V);
-    `along`, `around` float32 (N, V): where on the plate of strands each vertex lies.
+    """The hair of a batch.
+
+    `points` float64 (N, 3, V) in the head's axes, mm; `inside` float32 (N, V); `along`, `around`
+    float32 (N, V): where on the plate of strands each vertex lies.
     """
 
     points: Tensor
@@ -58,10 +59,10 @@ def shell_triangles() -> NDArray[np.int64]:
 
 @cache
 def falling_triangles() -> NDArray[np.int64]:
-    """The triangles beside and below the ears, int64 (T, 3): their inside can be seen beside the face."""
+    """The triangles beside and below the ears, int64 (T, 3): one can see their inside."""
     rows, columns = _grid_shape()
     triangles = shell_triangles()
-    return triangles[triangles.min(axis=1) > (rows - 8) * columns]
+    return np.asarray(triangles[triangles.min(axis=1) > (rows - 12) * columns])
 
 
 def shell_size() -> int:
@@ -74,7 +75,9 @@ def scalp(look: Appearance, places: SkinPlaces) -> Tensor:
     """Density of hair roots on each vertex of the head, float32 (N, V) in [0, 1]."""
     edge = _growth(look, places.x, places.y, places.z)
     cropped = ((0.2 - look["hair_length"]) * 0.4 + 0.75).clamp(0.55, 0.85)
-    return (edge * (1 / 9.0) + 0.4).clamp(0, 1) * (1 - places.ear) * (1 - 0.5 * look["bald"]) * cropped
+    return (
+        (edge * (1 / 9.0) + 0.4).clamp(0, 1) * (1 - places.ear) * (1 - 0.5 * look["bald"]) * cropped
+    )
 
 
 def shell(shape: Tensor, look: Appearance) -> Shell:
@@ -85,12 +88,17 @@ def shell(shape: Tensor, look: Appearance) -> Shell:
     source = torch.as_tensor(grid.source.reshape(-1), device=shape.device)
     skull = shape.index_select(2, source).view(count, 3, rows, columns)
     index = torch.arange(rows, device=shape.device)
-    normal = grid_normals(skull.float(), wrap=True, up=(index - 1).clamp(min=0), down=(index + 1).clamp(max=rows - 1))
+    normal = grid_normals(
+        skull.float(), wrap=True, up=(index - 1).clamp(min=0), down=(index + 1).clamp(max=rows - 1)
+    )
     inside, thick, fall = _style(look, grid)
     offset = thick.view(count, 1, rows, columns)
     above = skull + (normal * offset).double()
     last = above[:, :, -1:]
-    step = torch.arange(1, _FALL_ROWS + 1, device=shape.device, dtype=torch.float64).view(1, -1, 1) / _FALL_ROWS
+    step = (
+        torch.arange(1, _FALL_ROWS + 1, device=shape.device, dtype=torch.float64).view(1, -1, 1)
+        / _FALL_ROWS
+    )
     drop = fall.double().view(count, 1, 1) * step
     sway = 1 + 0.06 * step * step
     x, y, z = last.unbind(1)
@@ -104,7 +112,9 @@ def shell(shape: Tensor, look: Appearance) -> Shell:
     return Shell(
         points.reshape(count, 3, -1),
         torch.cat([inside, below], dim=1).reshape(count, -1),
-        torch.cat([along, along[:, -1:] + 90 * step.float().expand_as(side)], dim=1).reshape(count, -1),
+        torch.cat([along, along[:, -1:] + 90 * step.float().expand_as(side)], dim=1).reshape(
+            count, -1
+        ),
         torch.cat([around, around[:, -1:].expand_as(side)], dim=1).reshape(count, -1),
     )
 
@@ -115,16 +125,24 @@ def shell_normals(camera: Tensor) -> Tensor:
     rows += _FALL_ROWS
     index = torch.arange(rows, device=camera.device)
     grid = camera.float().view(len(camera), 3, rows, columns)
-    normal = grid_normals(grid, wrap=True, up=(index - 1).clamp(min=0), down=(index + 1).clamp(max=rows - 1))
+    normal = grid_normals(
+        grid, wrap=True, up=(index - 1).clamp(min=0), down=(index + 1).clamp(max=rows - 1)
+    )
     return normal.reshape(len(camera), 3, -1)
 
 
-def strands(look: Appearance, image: Tensor, inside: Tensor, along: Tensor, around: Tensor, soft: float) -> tuple[Tensor, Tensor]:
+def strands(
+    look: Appearance, image: Tensor, inside: Tensor, along: Tensor, around: Tensor, soft: float
+) -> tuple[Tensor, Tensor]:
     """Coverage (P,) and albedo (3, P) of hair at fragments of the shell."""
     curl, hat, grey = look.at(image, "hair_curl", "hat", "grey")
     worn = hat > 0
-    straight = plates.read("strand", (along * 1.2 + 512).to(torch.int64), (around * 1.5 + 512).to(torch.int64))
-    ringlet = plates.read("grain", (along * 0.55 + 512).to(torch.int64), (around * 0.8 + 512).to(torch.int64))
+    straight = plates.read(
+        "strand", (along * 1.2 + 512).to(torch.int64), (around * 1.5 + 512).to(torch.int64)
+    )
+    ringlet = plates.read(
+        "grain", (along * 0.55 + 512).to(torch.int64), (around * 0.8 + 512).to(torch.int64)
+    )
     curly = (curl * 1.6 - 0.4).clamp(0, 1)
     texture = straight + curly * (ringlet - straight)
     ragged = torch.where(worn, torch.zeros_like(texture), texture * (2.2 + 2.0 * curly))
@@ -136,11 +154,16 @@ def strands(look: Appearance, image: Tensor, inside: Tensor, along: Tensor, arou
 
 
 def _growth(look: Appearance, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
-    """How far inside the hair's natural outline a place of the skull lies, mm (negative outside)."""
+    """How far inside the hair's natural outline a place lies, mm (negative outside)."""
     ax = x.abs()
     temple = _hill((ax - 34) * (1 / 20.0))
     corner = ((ax - 48) * (1 / 14.0)).clamp(min=0)
-    line = look["hairline"] + look["recede"] * temple - look["widow"] * _hill(x * (1 / 12.0)) - 16 * corner * corner
+    line = (
+        look["hairline"]
+        + look["recede"] * temple
+        - look["widow"] * _hill(x * (1 / 12.0))
+        - 16 * corner * corner
+    )
     bald = look["bald"]
     front = y - line - 75 * (bald - 0.25).clamp(min=0) * (1 - 0.5 * _hill(ax * (1 / 90.0)))
     # Beside the face: in front of the ear a sideburn, above it and behind it down to the nape.
@@ -169,7 +192,11 @@ def _style(look: Appearance, grid: _Grid) -> tuple[Tensor, Tensor, Tensor]:
     natural = flat.view(-1, *grid.x.shape)
     length, curl, hat = _wide(look, "hair_length"), _wide(look, "hair_curl"), _wide(look, "hat")
     # A fringe lowers the outline on the forehead; its slope follows the parting.
-    fringe = (_wide(look, "hair_fringe") * 26 - 8).clamp(0, 46) * ((length + 0.9) * 1.2).clamp(0, 1) * (1 - _wide(look, "bald"))
+    fringe = (
+        (_wide(look, "hair_fringe") * 26 - 8).clamp(0, 46)
+        * ((length + 0.9) * 1.2).clamp(0, 1)
+        * (1 - _wide(look, "bald"))
+    )
     slope = (1 + 0.5 * _wide(look, "hair_part") * grid.x * (1 / 45.0)).clamp(0.3, 1.6)
     forehead = (1.9 * _hill(grid.x * (1 / 74.0))).clamp(max=1.0) * (grid.z > 20)
     inside = natural + fringe * slope * forehead
@@ -178,13 +205,17 @@ def _style(look: Appearance, grid: _Grid) -> tuple[Tensor, Tensor, Tensor]:
     inside = torch.where(long > 0, torch.maximum(inside, side), inside)
     # Hair that is cut to nothing has no shell.
     inside = torch.where(length < -1.25, inside.clamp(max=-6), inside)
-    depth = (inside * (1 / 26.0) + 0.15).clamp(0, 1)
+    depth = (inside * (1 / 22.0)).clamp(0, 1)
     top = _step((grid.y - 30) * (1 / 70.0))
     volume = _wide(look, "hair_volume")
-    body = (2.0 + (4.0 + 16.0 * volume) * ((length + 1.3) * 0.6).clamp(0, 1.2)) * (0.55 + 0.45 * top)
+    body = (2.0 + (4.0 + 16.0 * volume) * ((length + 1.3) * 0.6).clamp(0, 1.2)) * (
+        0.55 + 0.45 * top
+    )
     body = body + 16.0 * (curl - 0.55).clamp(min=0) * (length + 1.0).clamp(0, 2) + 5.0 * long
     hung = _wide(look, "hair_part") * torch.sign(grid.x) * 2.0 * top
-    thick = 1.5 + (body + hung).clamp(min=1.5) * (0.25 + 0.75 * depth) + 4.0 * (fringe > 1) * forehead
+    thick = (
+        1.5 + (body + hung).clamp(min=1.5) * (0.10 + 0.90 * depth) + 4.0 * (fringe > 1) * forehead
+    )
     fall = (-8 + 55 * long + 70 * (length - 0.9).clamp(0, 1.6))[..., 0]
     # A hat or a scarf is a shell of cloth.
     scarf = hat > 0.85
@@ -198,17 +229,21 @@ def _style(look: Appearance, grid: _Grid) -> tuple[Tensor, Tensor, Tensor]:
 
 @cache
 def _grid_shape() -> tuple[int, int]:
-    return _source().shape  # type: ignore[return-value]
+    rows, columns = _source().shape
+    return rows, columns
 
 
 @cache
 def _source() -> NDArray[np.int64]:
-    """Every second vertex of the skull down to the ears' middle."""
+    """Vertices of the skull down to the ears' middle that the shell copies, (R, C)."""
     head = template_head()
     index = np.arange(head.rows * head.columns).reshape(head.rows, head.columns)
     side = head.base[index][:, np.argmin(np.abs(head.base[index[head.rows // 2], 2]))]
     last = int(np.argmax(side[:, 1] < -12))
-    return index[: last + 1 : _ROW_STEP, ::_COLUMN_STEP]
+    # Every second column, and every one beside the face, where the outline is seen from the side.
+    angle = np.degrees(np.arctan2(*head.base[index[head.rows // 2]].T[[0, 2]]))
+    beside = (np.abs(angle) > 35) & (np.abs(angle) < 100)
+    return index[: last + 1, beside | (np.arange(head.columns) % 2 == 1)]
 
 
 @cache
@@ -223,7 +258,9 @@ def _grid(device: torch.device) -> _Grid:
     def send(values: Floats) -> Tensor:
         return torch.as_tensor(values.astype(np.float32), device=device)
 
-    return _Grid(source, send(x), send(y), send(z), send(np.tile(angle, (len(x), 1))), send(row)[:, None])
+    return _Grid(
+        source, send(x), send(y), send(z), send(np.tile(angle, (len(x), 1))), send(row)[:, None]
+    )
 
 
 def _hill(d: Tensor) -> Tensor:

@@ -2,13 +2,13 @@
 
 Axes as seen by somebody who looks at the face: x to the right, y up, z towards the viewer. The
 origin lies between the eyes' centres in x and y and between the ear canals in z. The measures are
-ours, set to lie near the usual adult ones (eyes 63 mm apart, face 138 mm wide, 118 mm from the
-root of the nose to the chin).
+ours, set to lie near the usual adult ones (eyes 63 mm apart, face 138 mm wide, 118 mm from the root
+of the nose to the chin).
 
 The surface is a stack of closed loops from the crown to the shoulders. A loop is given by three
 points (front, side, back) and joined by half superellipses, so that a table of about twenty rows
-describes a whole head without a nose; `anatomy` then pushes the features out of it. Four of
-the loops coincide at the mouth line: the two inner ones are the inside of the mouth, which opens when
+describes a whole head without a nose; `anatomy` then pushes the features out of it. Four of the
+loops coincide at the mouth line: the two inner ones are the inside of the mouth, which opens when
 the lower ones move down. Each ear is a small sheet of its own.
 """
 
@@ -25,7 +25,9 @@ MOUTH_Y = -72.5
 """Height of the closed mouth line in mm."""
 
 # front y, z | side x, y, z | back y, z | superellipse exponent | loops down to the next entry
-_LOOPS: tuple[tuple[tuple[float, float], tuple[float, float, float], tuple[float, float], float, int], ...] = (
+_LOOPS: tuple[
+    tuple[tuple[float, float], tuple[float, float, float], tuple[float, float], float, int], ...
+] = (
     ((118, 2), (1, 118, 0), (118, -2), 2.0, 1),
     ((115, 34), (24, 115, -2), (115, -32), 2.0, 1),
     ((101, 66), (49, 101, -6), (100, -64), 2.1, 2),
@@ -126,13 +128,15 @@ def grid_triangles(rows: int, columns: int, *, wrap: bool) -> Ints:
 
 
 def _loop_table() -> tuple[Floats, Floats, Floats]:
-    """All loops (R, 8) by a cubic through the table, which loops are inside the mouth, and below it."""
+    """All loops (R, 8), which of them are inside the mouth, and which below its line."""
     keys = np.array([[*front, *side, *back, n] for front, side, back, n, _ in _LOOPS])
     counts = [entry[4] for entry in _LOOPS]
     mouth_keys = [i for i, entry in enumerate(_LOOPS) if entry[0][0] == MOUTH_Y]
     # The cubic runs through each side of the mouth slit apart: equal keys would flatten it.
     single = np.delete(keys, mouth_keys[1:], axis=0)
-    position = np.concatenate([[0.0], np.cumsum([c for i, c in enumerate(counts[:-1]) if i not in mouth_keys[:-1]])])
+    position = np.concatenate(
+        [[0.0], np.cumsum([c for i, c in enumerate(counts[:-1]) if i not in mouth_keys[:-1]])]
+    )
     at: list[float] = []
     inner: list[float] = []
     lower: list[float] = []
@@ -170,8 +174,8 @@ def _cubic(position: Floats, keys: Floats, at: Floats) -> Floats:
 def _sweep(loops: Floats) -> Floats:
     """Draw each loop as two half superellipses: float64 (rows, columns, 3).
 
-    Columns start at the back and run over the viewer's left, the front, the viewer's right. They are
-    spaced by x at the front, where the features are, and by angle elsewhere.
+    Columns start at the back and run over the viewer's left, the front, the viewer's right. They
+    are spaced by x at the front, where the features are, and by angle elsewhere.
     """
     t = np.linspace(0.0, 1.0, 16)
     front = 0.8 * t * (0.75 + 0.25 * t)
@@ -182,7 +186,9 @@ def _sweep(loops: Floats) -> Floats:
     yf, zf, xs, ys, zs, yb, zb, n = (loops[:, i : i + 1] for i in range(8))
     is_front = np.abs(angle) <= np.pi / 2
     across = np.abs(np.sin(angle))
-    along = np.maximum(1 - across ** np.where(is_front, n, 2.0), 0.0) ** (1 / np.where(is_front, n, 2.0))
+    along = np.maximum(1 - across ** np.where(is_front, n, 2.0), 0.0) ** (
+        1 / np.where(is_front, n, 2.0)
+    )
     x = xs * across * np.sign(angle)
     z = np.where(is_front, zs + (zf - zs) * along, zs + (zb - zs) * along)
     # The loops stay level across the features and rise only towards the ears.

@@ -42,8 +42,8 @@ class Identity:
     """One person.
 
     `coefficients` float64 (K,) in the order of `COEFFICIENTS`, each standard normal, within
-    +-`LIMIT`, a multiple of 2^-12; `skin_offset` int64 (2,): where the person's skin lies on the plate
-    of blotches and freckles.
+    +-`LIMIT`, a multiple of 2^-12; `skin_offset` int64 (2,): where the person's skin lies on the
+    plate of blotches and freckles.
     """
 
     coefficients: NDArray[np.float64]

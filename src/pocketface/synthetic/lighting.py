@@ -16,17 +16,23 @@ _BLEED = (0.11, 0.02, 0.0)  # light bleeds through skin around its edges, red th
 
 @dataclass(frozen=True)
 class Lit:
-    """`diffuse` float32 (3, N, V): linear light that falls on each vertex; `glint` (N, V): mirrored."""
+    """Light at vertices.
+
+    `diffuse` float32 (3, N, V): linear light that falls on each; `glint` (N, V): mirrored.
+    """
 
     diffuse: Tensor
     glint: Tensor
 
 
-def light(normals: Tensor, arrives: Tensor, openness: Tensor, bleed: Tensor, look: Appearance) -> Lit:
+def light(
+    normals: Tensor, arrives: Tensor, openness: Tensor, bleed: Tensor, look: Appearance
+) -> Lit:
     """Light a surface from the sky, the ground and the lamps.
 
-    `normals` float32 (N, 3, V) in the camera's axes; `arrives` (L, N, V): which share of each lamp's
-    light does; `openness` (V,): which share of the sky is seen; `bleed` (V,): 1 on skin, else 0.
+    `normals` float32 (N, 3, V) in the camera's axes; `arrives` (L, N, V): which share of each
+    lamp's light does; `openness` (V,): which share of the sky is seen; `bleed` (V,): 1 on skin,
+    else 0.
     """
     lamp = look.stack(*(f"light{k}_{axis}" for k in range(LIGHTS) for axis in "xyz"))
     half = look.stack(*(f"half{k}_{axis}" for k in range(LIGHTS) for axis in "xyz"))

@@ -36,7 +36,9 @@ def _paint_lines(canvas: Canvas, look: Appearance) -> None:
         depth += sheet[kind].index_select(0, place).mul_(strength)
     keep = 1 - depth
     # Red light bleeds into the furrows.
-    canvas.colour["diffuse"] = canvas.colour["diffuse"] * torch.stack([keep, keep - 0.10 * depth, keep - 0.12 * depth])
+    canvas.colour["diffuse"] = canvas.colour["diffuse"] * torch.stack(
+        [keep, keep - 0.10 * depth, keep - 0.12 * depth]
+    )
     open_ = 1 - sheet[-1].index_select(0, place)
     canvas.colour["albedo"] = canvas.colour["albedo"] * open_
     canvas.colour["glint"] = canvas.colour["glint"] * open_
@@ -63,7 +65,9 @@ def _sheet(device: torch.device) -> Tensor:
     forehead = _bump((np.mod(wave / 9 + 0.5, 1) - 0.5) * 3.2) * _bump(wave / 22) * _bump(ax / 48)
     glabella = _furrow((ax - 5) / 2.2) * _bump((y - 20) / 12)
     ray = (y - 1) / np.maximum(ax - 38, 4)
-    crow = _bump((np.mod(ray * 1.9 + 0.5, 1) - 0.5) * 3) * _bump((ax - 53) / 8) * _bump((y - 1) / 12)
+    crow = (
+        _bump((np.mod(ray * 1.9 + 0.5, 1) - 0.5) * 3) * _bump((ax - 53) / 8) * _bump((y - 1) / 12)
+    )
     below_eye = _furrow((y + 15 - 0.01 * (ax - 30) ** 2) / 2.6) * _bump((ax - 28) / 17)
     nostril = _bump((ax - 7.2) / 5.4) * _bump((y + 46.5 - 0.16 * ax) / 2.8)
     wing = _furrow((ax - 19) / 2.2) * _bump((y + 42) / 8)

@@ -1,9 +1,9 @@
 """What makes one person's shape differ from another's: named modes of the template mesh.
 
 Each mode is a smooth displacement for one standard deviation of its coefficient, in mm. The choice
-and the sizes are ours, set near the spread of adult faces and a little above it, so that people
-can be told apart at 112 pixels. The first ones bend the whole head, the rest one feature each, and the last
-ones break the symmetry. Expression and age have modes of their own, apart from identity's.
+and the sizes are ours, set near the spread of adult faces and a little above it, so that people can
+be told apart at 112 pixels. The first ones bend the whole head, the rest one feature each, and the
+last ones break the symmetry. Expression and age have modes of their own, apart from identity's.
 """
 
 from collections.abc import Mapping, Sequence
@@ -236,13 +236,33 @@ AGE: Pushes = MappingProxyType(
 )
 """Modes of age, mm at full strength; each person's trajectory says how much of each."""
 
+WORN: Pushes = MappingProxyType(
+    {
+        "mask": [
+            Push((17, -36, 90), (11, 14, _FAR), (0, 0, 7.0)),
+            Push((0, -54, 92), (16, 8, _FAR), (0, 0, 13.0)),
+            Push((0, -72, 92), (34, 12, _FAR), (0, 0, 7.0)),
+            Push((0, -90, 88), (26, 9, _FAR), (0, 0, 9.0)),
+            Push((32, -66, 80), (15, 26, _FAR), (0, 0, 6.0)),
+        ],
+    }
+)
+"""Cloth that stands off the face, mm."""
+
+_KINDS = {"identity": IDENTITY_SHAPE, "expression": EXPRESSION, "age": AGE, "worn": WORN}
+
 
 @cache
 def mode_matrix(kind: str) -> Floats:
-    """The modes of "identity", "expression" or "age" as rows, float64 (K, 3 * V), x first, in the order named."""
-    pushes = {"identity": IDENTITY_SHAPE, "expression": EXPRESSION, "age": AGE}[kind]
+    """The modes of "identity", "expression", "age" or "worn" in the order named.
+
+    Rows float64 (K, 3 * V): x of all vertices first, in mm.
+    """
+    pushes = _KINDS[kind]
     head = template_head()
-    return np.stack([displacement(head.base, head.lower, mode).T.reshape(-1) for mode in pushes.values()])
+    return np.stack(
+        [displacement(head.base, head.lower, mode).T.reshape(-1) for mode in pushes.values()]
+    )
 
 
 @cache
@@ -260,7 +280,8 @@ def jaw_weight() -> Floats:
     near_mouth *= _smooth((y + 100) / 20) * _smooth((-52 - y) / 14)
     weight = stretch + (parted - stretch) * near_mouth
     neck = _smooth((y + 165) / 45)
-    return np.round(weight * front * neck * (head.ear[:, 0] == 0) * 2**16) / 2**16
+    weight = weight * front * neck * (head.ear[:, 0] == 0)
+    return np.asarray(np.round(weight * 2**16) / 2**16)
 
 
 def _smooth(t: Floats) -> Floats:

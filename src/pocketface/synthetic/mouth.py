@@ -16,7 +16,9 @@ def _near_mouth(canvas: Canvas, _: Appearance) -> Tensor:
 def _paint_mouth(canvas: Canvas, look: Appearance) -> None:
     """Paint lips, mouth line, teeth and the dark behind them."""
     image, x, y = canvas.image, canvas.place["x"], canvas.place["y"]
-    up, low, cupid, half, gloss = look.at(image, "lip_up", "lip_low", "cupid", "mouth_half", "gloss")
+    up, low, cupid, half, gloss = look.at(
+        image, "lip_up", "lip_low", "cupid", "mouth_half", "gloss"
+    )
     across = x.abs() / half
     rest = (1 - across * across).clamp(min=0)
     bow = cupid * (bump((x.abs() - 6.0) * (1 / 6.5)) - 0.8 * bump(x * (1 / 4.0)))
@@ -26,9 +28,13 @@ def _paint_mouth(canvas: Canvas, look: Appearance) -> None:
     inside = torch.minimum(above - d, d + below)
     lips = canvas.edge(inside) * (across < 1.0)
     colour = look.colour_at(image, "lips")
-    canvas.colour["albedo"] = blend(canvas.colour["albedo"], colour * (1.0 - 0.14 * (d > 0)), lips * 0.92)
+    canvas.colour["albedo"] = blend(
+        canvas.colour["albedo"], colour * (1.0 - 0.14 * (d > 0)), lips * 0.92
+    )
     wet = lips * gloss * bump((d + 0.45 * low) * (1 / 2.6)) * rest
-    canvas.colour["glint"] = canvas.colour["glint"] * (1 - 0.5 * lips) + canvas.colour["diffuse"][1] * (0.16 * wet)
+    canvas.colour["glint"] = canvas.colour["glint"] * (1 - 0.5 * lips) + canvas.colour["diffuse"][
+        1
+    ] * (0.16 * wet)
     width = max(1.3, 0.8 * canvas.soft)
     line = bump(d * (1 / (1.3 * width))) * (1.12 - across * across).clamp(0, 1)
     corner = bump((across - 1.0) * 6.0) * bump(d * (1 / 2.6))
@@ -52,12 +58,18 @@ def _inside(canvas: Canvas, look: Appearance) -> None:
     teeth = torch.maximum(canvas.edge(up * arc - height), canvas.edge(height - gap + low * arc))
     teeth = teeth * canvas.edge(23.0 - x.abs())
     gaps = bump(((x * 0.125).frac().abs() - 0.5) * 2.6)
-    tooth = canvas.colour["albedo"].new_tensor([[0.60], [0.55], [0.46]]) * (0.9 - 0.25 * (1 - gaps)) * arc.clamp(0.2, 1)
+    tooth = (
+        canvas.colour["albedo"].new_tensor([[0.60], [0.55], [0.46]])
+        * (0.9 - 0.25 * (1 - gaps))
+        * arc.clamp(0.2, 1)
+    )
     deep = canvas.colour["albedo"].new_tensor([[0.07], [0.018], [0.016]]) * (0.5 + 0.8 * slit)
     shown = blend(deep, tooth, teeth)
     canvas.colour["albedo"] = blend(canvas.colour["albedo"], shown, inside)
     # Light falls into the mouth from the front only.
-    canvas.colour["diffuse"] = blend(canvas.colour["diffuse"], look.colour_at(image, "teeth"), inside)
+    canvas.colour["diffuse"] = blend(
+        canvas.colour["diffuse"], look.colour_at(image, "teeth"), inside
+    )
     canvas.colour["glint"] = canvas.colour["glint"] * (1 - inside)
 
 

@@ -1,8 +1,8 @@
 """Everything that differs between two pictures of one person, drawn apart from who the person is.
 
 A draw always takes the same number of random numbers in the same order, whatever the ranges, and
-maps them through the ranges afterwards: with one seed, widening the range of one factor changes that
-factor alone, so that accuracy can be measured against it with everything else held.
+maps them through the ranges afterwards: with one seed, widening the range of one factor changes
+that factor alone, so that accuracy can be measured against it with everything else held.
 """
 
 from dataclasses import dataclass, field, fields, replace
@@ -180,12 +180,12 @@ class Nuisance:
         u = iter(rng.random(160).tolist())
 
         def chance(p: float) -> bool:
-            return next(u) < p
+            return bool(next(u) < p)
 
         def colour(low: float, high: float, chroma: float) -> NDArray[np.float64]:
             base = low * (high / low) ** next(u)
             shift = np.array([next(n), next(n), next(n)])
-            return np.clip(base * np.exp(chroma * shift), 0.0, 1.0)
+            return np.asarray(np.clip(base * np.exp(chroma * shift), 0.0, 1.0))
 
         turned = r.yaw.at(next(n))
         if chance(0.5):
@@ -200,7 +200,11 @@ class Nuisance:
             * np.array([[next(n), next(n)] for _ in range(5)]),
             "body_turn": 12 * next(n),
         }
-        smiles, opens, blinks = chance(r.chance_smile), chance(r.chance_open), chance(r.chance_blink)
+        smiles, opens, blinks = (
+            chance(r.chance_smile),
+            chance(r.chance_open),
+            chance(r.chance_blink),
+        )
         smile = smiles * (0.3 + 0.7 * next(u))
         jaw = opens * next(u) ** 1.5
         expression = {
@@ -234,7 +238,7 @@ class Nuisance:
             "glasses_size": next(n),
             "glasses_colour": colour(0.01, 0.2, 0.4),
             "mask": float(chance(r.chance_mask)),
-            "mask_colour": colour(0.1, 0.8, 0.25),
+            "mask_colour": colour(0.05, 0.8, 0.12),
             "makeup": r.makeup * next(u),
             "flush": 0.5 * next(n),
             "clothes": colour(0.008, 0.6, 0.3),
@@ -242,7 +246,7 @@ class Nuisance:
         }
         rest = _draw_light(n, u, r) | _draw_backdrop(n, u) | _draw_camera(n, u, r)
         rest["plate_offset"] = np.array([int(256 * next(u)) for _ in range(8)], dtype=np.int64)
-        return cls(**pose, **expression, **day, **rest)  # type: ignore[arg-type]
+        return cls(**pose, **expression, **day, **rest)
 
 
 def _draw_light(n: Any, u: Any, r: NuisanceRanges) -> dict[str, Any]:
@@ -267,11 +271,16 @@ def _draw_light(n: Any, u: Any, r: NuisanceRanges) -> dict[str, Any]:
     fill = 0.35 * next(u) * total
     back = max(0.0, 0.5 * next(n) - 0.1)
     directions = np.array(
-        [_towards(t, h) for t, h in ((key_turn, key_height), (fill_turn, fill_height), (back_turn, back_height))]
+        [
+            _towards(t, h)
+            for t, h in ((key_turn, key_height), (fill_turn, fill_height), (back_turn, back_height))
+        ]
     )
     colours = np.stack([key * tone, fill * tone[::-1], back * sky_tone])
     # Photographers expose for the face: what falls on its front is brought to one level.
-    front = 0.75 * sky + float((colours.mean(axis=1) * np.maximum(directions[:, 2] + 0.15, 0)).sum())
+    front = 0.75 * sky + float(
+        (colours.mean(axis=1) * np.maximum(directions[:, 2] + 0.15, 0)).sum()
+    )
     level = 1.0 / front
     return {
         "sky": level * sky * sky_tone,

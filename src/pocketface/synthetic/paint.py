@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from pocketface.synthetic.appearance import Appearance
@@ -13,12 +12,13 @@ from pocketface.synthetic.appearance import Appearance
 class Canvas:
     """Visible points of the heads of a batch, one column for each fragment.
 
-    `image` int32 (P,): which picture; the rest is float32. `place` holds (P,) each: `x`, `y`, `z`, the
-    place on the unsculpted template in mm, y being the height at which the point's loop crosses the
-    middle of the face, so that features follow the mesh wherever identity and expression bend it;
-    `slit`: 0 above the mouth, 1 below, between in it; `beard`, `shadow`, `scalp`: how densely hair
-    grows (full beard, shaven, on the head). `colour` holds `albedo` (3, P), the share of light sent
-    back, `diffuse` (3, P), the light that arrives, `glint` (1, P), the light mirrored. `soft`: mm per pixel.
+    `image` int32 (P,): which picture; the rest is float32. `place` holds (P,) each: `x`, `y`, `z`,
+    the place on the unsculpted template in mm, y being the height at which the point's loop crosses
+    the middle of the face, so that features follow the mesh wherever identity and expression bend
+    it; `slit`: 0 above the mouth, 1 below, between in it; `beard`, `shadow`, `scalp`: how densely
+    hair grows (full beard, shaven, on the head). `colour` holds `albedo` (3, P), the share of light
+    sent back, `diffuse` (3, P), the light that arrives, `glint` (1, P), the light mirrored. `soft`:
+    mm per pixel.
     """
 
     image: Tensor

@@ -16,7 +16,7 @@ SIDE = 256
 
 @cache
 def plate(name: str, device: torch.device) -> Tensor:
-    """The plate called "white", "grain" (fine), "cloud" (coarse) or "strand" (streaks along rows)."""
+    """The plate "white", "grain" (fine), "cloud" (coarse) or "strand" (streaks along rows)."""
     white = np.random.Generator(np.random.Philox(key=20210810)).standard_normal((SIDE, SIDE))
     if name == "grain":
         white = _soft(white, 1, 1)
@@ -35,7 +35,7 @@ def read(name: str, row: Tensor, column: Tensor) -> Tensor:
 
 
 def _soft(values: NDArray[np.float64], rows: int, columns: int) -> NDArray[np.float64]:
-    """A periodic box average of half widths `rows` and `columns`, taken twice, scaled to deviation 1."""
+    """A periodic box average of these half widths, taken twice, scaled to deviation 1."""
     for _ in range(2):
         values = sum(np.roll(values, k, axis=0) for k in range(-rows, rows + 1))  # type: ignore[assignment]
         values = sum(np.roll(values, k, axis=1) for k in range(-columns, columns + 1))  # type: ignore[assignment]

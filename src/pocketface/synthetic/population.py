@@ -1,7 +1,7 @@
 """Endless people from one seed.
 
-Every draw has a random stream of its own, keyed by (seed, purpose, person, image): who a person is and
-how a picture was taken can never share a number, and any worker can make any picture alone.
+Every draw has a random stream of its own, keyed by (seed, purpose, person, image): who a person is
+and how a picture was taken can never share a number, and any worker can make any picture alone.
 """
 
 from dataclasses import dataclass

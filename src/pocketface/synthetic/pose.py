@@ -17,7 +17,7 @@ from pocketface.synthetic.ageing import age_weights
 from pocketface.synthetic.anatomy import average_face
 from pocketface.synthetic.head import MOUTH_Y, template_head
 from pocketface.synthetic.identity import SHAPE, Identity
-from pocketface.synthetic.modes import EXPRESSION, jaw_weight, mode_matrix
+from pocketface.synthetic.modes import EXPRESSION, WORN, jaw_weight, mode_matrix
 from pocketface.synthetic.nuisance import Nuisance
 
 Floats = NDArray[np.float64]
@@ -43,9 +43,9 @@ _STEP = 2.0**-12
 class Posed:
     """Heads before a camera, all float64, coordinates before vertices.
 
-    `shape` (N, 3, V): mm, bent but not turned; `camera` (N, 3, V): mm, turned; `pixel` (N, 2, V) and
-    `landmarks` (N, 2, 5): pixels, x right and y down, from the image's corner; `projection` maps
-    further points that turn with the head the same way.
+    `shape` (N, 3, V): mm, bent but not turned; `camera` (N, 3, V): mm, turned; `pixel` (N, 2, V)
+    and `landmarks` (N, 2, 5): pixels, x right and y down, from the image's corner; `projection`
+    maps further points that turn with the head the same way.
     """
 
     shape: Tensor
@@ -78,14 +78,17 @@ class Projection:
         return torch.stack([a * x - b * y + tx, b * x + a * y + ty], dim=1)
 
 
-def bend(identities: Sequence[Identity], nuisances: Sequence[Nuisance], device: torch.device) -> Tensor:
+def bend(
+    identities: Sequence[Identity], nuisances: Sequence[Nuisance], device: torch.device
+) -> Tensor:
     """The meshes of these people at these moments, float64 (N, 3, V) in mm, facing the viewer."""
     names = list(EXPRESSION)
     expression = np.array([[getattr(n, name) for name in names] for n in nuisances])
+    worn = np.array([[getattr(n, name) for name in WORN] for n in nuisances])
     age = np.array([age_weights(i, n.age) for i, n in zip(identities, nuisances, strict=True)])
     who = np.stack([i.shape for i in identities])
     who[:, SHAPE.index("dimorphism")] = [dimorphism(i) for i in identities]
-    rounded = np.round(np.concatenate([who, expression, age], axis=1) / _STEP) * _STEP
+    rounded = np.round(np.concatenate([who, expression, age, worn], axis=1) / _STEP) * _STEP
     moved = torch.as_tensor(rounded, device=device) @ _all_modes(device)
     shape = (moved + _average(device)).view(len(who), 3, -1)
     angle = torch.as_tensor(np.array([_JAW_ANGLE * n.jaw for n in nuisances]), device=device)
@@ -95,7 +98,7 @@ def bend(identities: Sequence[Identity], nuisances: Sequence[Nuisance], device: 
 
 
 def dimorphism(identity: Identity) -> float:
-    """The coefficient pushed to two groups, as men and women are: its sign counts more than its size."""
+    """The coefficient pushed to two groups, as women (< 0) and men are."""
     value = identity["dimorphism"]
     return float(np.sign(value) * (0.55 + 0.45 * abs(value)))
 
@@ -112,7 +115,7 @@ def place(
     """
     device = shape.device
 
-    def send(values: Sequence[object]) -> Tensor:
+    def send(values: Sequence[object] | Floats) -> Tensor:
         return torch.as_tensor(np.asarray(values, dtype=np.float64), device=device)
 
     rotation = send([rotation_matrix(n.yaw, n.pitch, n.roll) for n in nuisances])
@@ -122,7 +125,9 @@ def place(
     camera = _rotate(shape, rotation)
     neck = send(_NECK).view(1, 3, 1)
     follow = send(_head_weight())[below:]
-    still = _rotate(shape[:, :, below:] - neck, body) + _rotate(neck.expand(len(shape), 3, 1), rotation)
+    still = _rotate(shape[:, :, below:] - neck, body) + _rotate(
+        neck.expand(len(shape), 3, 1), rotation
+    )
     camera[:, :, below:] = camera[:, :, below:] * follow + still * (1 - follow)
     points = _landmark_points(camera)
     flat = torch.stack(_perspective(points, distance), dim=1)
@@ -132,7 +137,9 @@ def place(
     else:
         similarity = _loose(flat, size)
     projection = Projection(rotation, distance, similarity)
-    return Posed(shape, camera, projection.to_pixels(camera), projection.to_pixels(points), projection)
+    return Posed(
+        shape, camera, projection.to_pixels(camera), projection.to_pixels(points), projection
+    )
 
 
 def rotation_matrix(yaw: float, pitch: float, roll: float) -> Floats:
@@ -154,14 +161,23 @@ def landmark_corners() -> tuple[NDArray[np.int64], Floats]:
     wanted = np.array([[-31.5, 0.0], [31.5, 0.0], [0.0, -39.5], [-25.0, MOUTH_Y], [25.0, MOUTH_Y]])
     front = head.base[head.triangles][..., 2].min(axis=1) > 30
     outer = head.mouth[head.triangles].max(axis=1) == 0
-    triangles = head.triangles[front & outer & (head.triangles.max(axis=1) < head.rows * head.columns)]
+    triangles = head.triangles[
+        front & outer & (head.triangles.max(axis=1) < head.rows * head.columns)
+    ]
     corners, weights = [], []
     for x, y in wanted:
         a, b, c = (head.base[triangles[:, k], :2] for k in range(3))
         area = _cross(b - a, c - a)
         point = np.array([x, y])
         with np.errstate(divide="ignore", invalid="ignore"):
-            w = np.stack([_cross(b - point, c - point), _cross(c - point, a - point), _cross(a - point, b - point)], 1)
+            w = np.stack(
+                [
+                    _cross(b - point, c - point),
+                    _cross(c - point, a - point),
+                    _cross(a - point, b - point),
+                ],
+                1,
+            )
             w = w / area[:, None]
         best = int(np.argmax(np.where(np.isfinite(w).all(axis=1), w.min(axis=1), -np.inf)))
         corners.append(triangles[best])
@@ -175,8 +191,8 @@ def _cross(a: Floats, b: Floats) -> Floats:
 
 @cache
 def _all_modes(device: torch.device) -> Tensor:
-    """Modes of identity, expression and age, float64 (K, 3 * V)."""
-    kinds = ("identity", "expression", "age")
+    """Modes of identity, expression, age and what is worn, float64 (K, 3 * V)."""
+    kinds = ("identity", "expression", "age", "worn")
     return torch.as_tensor(np.concatenate([mode_matrix(kind) for kind in kinds]), device=device)
 
 
@@ -229,7 +245,7 @@ def _perspective(camera: Tensor, distance: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _fit(source: Tensor, target: Tensor) -> Tensor:
-    """The similarity (N, 4) that brings five points (N, 2, 5) nearest to `target` (least squares)."""
+    """The similarity (N, 4) that brings five points (N, 2, 5) nearest to `target`."""
     sx, sy = source.unbind(1)
     tx, ty = target.unbind(1)
     mean = [_sum5(v) * 0.2 for v in (sx, sy, tx, ty)]

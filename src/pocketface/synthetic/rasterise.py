@@ -26,8 +26,8 @@ _EMPTY = torch.iinfo(torch.int32).max
 class Fragments:
     """The visible points of one layer of a batch, sorted by image, row, column.
 
-    `pixel` int64 (P,): position in a flat (N, H, W) buffer; `image` int32 (P,): which image that is in;
-    `corners` int32 (3, P): vertices of the triangle seen there; `weights` float32 (3, P): its
+    `pixel` int64 (P,): position in a flat (N, H, W) buffer; `image` int32 (P,): which image that is
+    in; `corners` int32 (3, P): vertices of the triangle seen there; `weights` float32 (3, P): its
     barycentric coordinates, which sum to 1; `depth` float32 (P,).
     """
 
@@ -75,8 +75,12 @@ def rasterise(
     y0, y1, y2 = (y.index_select(1, c) for c in corner)
     # y points down, so an anticlockwise triangle has a negative area here.
     area = (x2 - x0) * (y1 - y0) - (x1 - x0) * (y2 - y0)
-    left, right = _pixel_range(torch.minimum(torch.minimum(x0, x1), x2), torch.maximum(torch.maximum(x0, x1), x2), size)
-    top, bottom = _pixel_range(torch.minimum(torch.minimum(y0, y1), y2), torch.maximum(torch.maximum(y0, y1), y2), size)
+    left, right = _pixel_range(
+        torch.minimum(torch.minimum(x0, x1), x2), torch.maximum(torch.maximum(x0, x1), x2), size
+    )
+    top, bottom = _pixel_range(
+        torch.minimum(torch.minimum(y0, y1), y2), torch.maximum(torch.maximum(y0, y1), y2), size
+    )
     width, height = right - left + 1, bottom - top + 1
     keep = (area * facing > 0) & (torch.minimum(width, height) > 0)
     chosen = keep.view(-1).nonzero().squeeze(1)
@@ -84,7 +88,8 @@ def rasterise(
     triangle = (chosen - image * len(triangles)).to(torch.int32)
     image = image.to(torch.int32)
     z0, z1, z2 = (
-        depth.view(-1).index_select(0, c.index_select(0, triangle) + image * vertices) for c in corner
+        depth.view(-1).index_select(0, c.index_select(0, triangle) + image * vertices)
+        for c in corner
     )
     shown = torch.minimum(torch.minimum(z0, z1), z2) < HIDDEN
     z0, z1, z2 = (z - HIDDEN * (z >= HIDDEN) for z in (z0, z1, z2))
@@ -114,9 +119,15 @@ def rasterise(
     first = (torch.cumsum(cells, 0) - cells).to(torch.int32)
     key = (level << _INDEX_BITS) | triangle
     owner = torch.repeat_interleave(cells).to(torch.int32)
-    e0, e0_right, e0_down, e1, e1_right, e1_down, total, width, inverse = floats.index_select(1, owner)
+    e0, e0_right, e0_down, e1, e1_right, e1_down, total, width, inverse = floats.index_select(
+        1, owner
+    )
     first, start, key = (v.index_select(0, owner) for v in (first, start, key))
-    offset = torch.arange(len(owner), device=owner.device, dtype=torch.int32).sub_(first).to(torch.float32)
+    offset = (
+        torch.arange(len(owner), device=owner.device, dtype=torch.int32)
+        .sub_(first)
+        .to(torch.float32)
+    )
     down = ((offset + 0.5) * inverse).floor_()
     across = offset - down * width
     e0 += across * e0_right
@@ -128,7 +139,9 @@ def rasterise(
     inside = torch.minimum(torch.minimum(e0, e1), total) >= 0
     offer = key.masked_fill_(~inside, _EMPTY)
     target = start.add_((down * size + across).to(torch.int32)).to(torch.int64)
-    buffer = torch.full((count * layers * size * size,), _EMPTY, dtype=torch.int32, device=key.device)
+    buffer = torch.full(
+        (count * layers * size * size,), _EMPTY, dtype=torch.int32, device=key.device
+    )
     buffer.scatter_reduce_(0, target, offer, "amin")
     return [_fragments(keys, x, y, corner, size) for keys in buffer.view(layers, -1)]
 
@@ -145,7 +158,9 @@ def _centre(pixel: Tensor) -> Tensor:
     return pixel * SUBPIXEL + SUBPIXEL / 2
 
 
-def _edges(px: Tensor, py: Tensor, x: tuple[Tensor, ...], y: tuple[Tensor, ...], sign: Tensor | float) -> list[Tensor]:
+def _edges(
+    px: Tensor, py: Tensor, x: tuple[Tensor, ...], y: tuple[Tensor, ...], sign: Tensor | float
+) -> list[Tensor]:
     """Twice the signed area opposite each corner at a point: positive inside the triangle."""
     dx, dy = [a - px for a in x], [a - py for a in y]
     return [(dx[b] * dy[a] - dx[a] * dy[b]) * sign for a, b in ((1, 2), (2, 0), (0, 1))]

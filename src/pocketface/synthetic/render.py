@@ -1,7 +1,7 @@
 """People and moments to pictures: the one way through all the parts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 
 import numpy as np
@@ -13,6 +13,7 @@ from pocketface.errors import DataError
 from pocketface.synthetic import (
     beard,
     brows,
+    cloth,
     degrade,
     eyes,
     glasses,
@@ -27,13 +28,14 @@ from pocketface.synthetic.backdrop import backdrop
 from pocketface.synthetic.head import template_head
 from pocketface.synthetic.identity import Identity
 from pocketface.synthetic.nuisance import Nuisance
-from pocketface.synthetic.paint import Canvas, Painter, blend
+from pocketface.synthetic.paint import Canvas
 from pocketface.synthetic.pose import Posed, bend, place
 from pocketface.synthetic.rasterise import HIDDEN, SUBPIXEL, Fragments, rasterise
 from pocketface.synthetic.surface import head_normals, light_field, shadow
 
 HEAD, HAIR_FRONT, HAIR_BACK, GLASSES = range(4)
 LAYERS = 4
+_AT_ONCE = {"cpu": 16}  # what stays in a core's cache; a GPU takes more
 _NEAR, _FAR = -260.0, 340.0
 _RAGGED = 9.0  # mm: strands never reach farther out of the hair's outline
 _HAIR_BIAS = 2.0 / (_FAR - _NEAR)  # hair that lies on the skin must not sink into it
@@ -43,10 +45,10 @@ _HAIR_BIAS = 2.0 / (_FAR - _NEAR)  # hair that lies on the skin must not sink in
 class Rendered:
     """A batch of pictures and what is known about them.
 
-    `images` uint8 (N, H, W, 3) RGB, after the JPEG file that they went through; `landmarks`
-    float32 (N, 5, 2): left eye, right eye, nose, mouth corners (left is the viewer's), x and y in pixels
-    from the image's corner; `pose` float32 (N, 3): yaw, pitch, roll in degrees; `mask` bool (N, H, W):
-    where the head is, whatever hair or spectacles lie before it.
+    `images` uint8 (N, H, W, 3) RGB, after the JPEG file that they went through; `landmarks` float32
+    (N, 5, 2): left eye, right eye, nose, mouth corners (left is the viewer's), x and y in pixels
+    from the image's corner; `pose` float32 (N, 3): yaw, pitch, roll in degrees; `mask` bool (N, H,
+    W): where the head is, whatever hair or spectacles lie before it.
     """
 
     images: NDArray[np.uint8]
@@ -66,8 +68,8 @@ def render(
     """Picture each person under the nuisance of the same position.
 
     `size`: height and width, a multiple of 16; `aligned`: crop by the five landmarks to the
-    112-pixel template, else a loose crop of the whole head. The bytes do not depend on how pictures are
-    batched. Raises DataError for another size or lists of different lengths.
+    112-pixel template, else a loose crop of the whole head. The bytes do not depend on how pictures
+    are batched. Raises DataError for another size or lists of different lengths.
     """
     if size < 16 or size % 16:
         raise DataError(f"size must be a multiple of 16, got {size}; 112 is the usual one.")
@@ -77,18 +79,38 @@ def render(
             f"{len(nuisances)} nuisances."
         )
     where = torch.device(device)
+    at_once = _AT_ONCE.get(where.type, 128)
+    batches = [
+        _render_batch(identities[i : i + at_once], nuisances[i : i + at_once], size, aligned, where)
+        for i in range(0, len(identities), at_once)
+    ]
+    if len(batches) == 1:
+        return batches[0]
+    return Rendered(
+        *(np.concatenate([getattr(b, f.name) for b in batches]) for f in fields(Rendered))
+    )
+
+
+def _render_batch(
+    identities: Sequence[Identity],
+    nuisances: Sequence[Nuisance],
+    size: int,
+    aligned: bool,
+    device: torch.device,
+) -> Rendered:
     with torch.inference_mode():
-        look = describe(identities, nuisances, where)
-        posed = place(bend(identities, nuisances, where), nuisances, size, aligned=aligned)
+        look = describe(identities, nuisances, device)
+        posed = place(bend(identities, nuisances, device), nuisances, size, aligned=aligned)
         soft = (200.0 if aligned else 330.0) / size
-        linear, covered = _picture(look, posed, nuisances, size, soft)
+        linear, mask = _picture(look, posed, nuisances, size, soft)
         shown = degrade.soften(degrade.develop(linear, nuisances), nuisances)
         pixels = degrade.to_bytes(degrade.add_noise(shown, nuisances)).cpu().numpy()
+        landmarks = posed.landmarks.transpose(1, 2).cpu().numpy().astype(np.float32)
     return Rendered(
         images=degrade.through_jpeg(pixels, nuisances),
-        landmarks=posed.landmarks.transpose(1, 2).cpu().numpy().astype(np.float32),
+        landmarks=landmarks,
         pose=np.array([[n.yaw, n.pitch, n.roll] for n in nuisances], dtype=np.float32),
-        mask=covered.cpu().numpy(),
+        mask=mask.cpu().numpy(),
     )
 
 
@@ -100,11 +122,16 @@ def _picture(
     count = len(nuisances)
     shell = hair.shell(posed.shape, look)
     cameras = torch.cat(
-        [posed.camera, posed.projection.turn(torch.cat([shell.points, glasses.strip(posed.shape)], dim=2))],
+        [
+            posed.camera,
+            posed.projection.turn(torch.cat([shell.points, glasses.strip(posed.shape)], dim=2)),
+        ],
         dim=2,
     )
     first, second = posed.shape.shape[2], posed.shape.shape[2] + hair.shell_size()
-    lit = _light(cameras, first, second, look, lighting.lamp_directions(nuisances, posed.projection.rotation))
+    lit = _light(
+        cameras, first, second, look, lighting.lamp_directions(nuisances, posed.projection.rotation)
+    )
     depth = ((_FAR - cameras[:, 2]) * (1 / (_FAR - _NEAR))).float().clamp_(0, 1)
     depth[:, first:second] += HIDDEN * (shell.inside < -_RAGGED)
     depth[:, second:] += HIDDEN * (look["glasses"] == 0)
@@ -115,7 +142,13 @@ def _picture(
     nearest = torch.full((canvas.shape[1],), 2.0, device=device)
     nearest.index_copy_(0, head.pixel, head.depth)
     shell_table = torch.stack(
-        [*lit.diffuse[..., first:second], lit.glint[:, first:second], shell.inside, shell.along, shell.around]
+        [
+            *lit.diffuse[..., first:second],
+            lit.glint[:, first:second],
+            shell.inside,
+            shell.along,
+            shell.around,
+        ]
     )
     _lay_hair(canvas, nearest, back, shell_table, first, look, soft, 0.45)
     canvas.index_copy_(1, head.pixel, _paint_head(look, lit, head, first, soft))
@@ -125,7 +158,9 @@ def _picture(
     return picture, (nearest < 2.0).view(count, size, size)
 
 
-def _light(cameras: Tensor, first: int, second: int, look: Appearance, lamps: NDArray[np.float64]) -> lighting.Lit:
+def _light(
+    cameras: Tensor, first: int, second: int, look: Appearance, lamps: NDArray[np.float64]
+) -> lighting.Lit:
     """Light heads, hair (from vertex `first`) and spectacles (from `second`) in one go."""
     points = cameras.float()
     normals = torch.cat(
@@ -143,7 +178,9 @@ def _light(cameras: Tensor, first: int, second: int, look: Appearance, lamps: ND
     return lighting.light(normals, arrives, openness, bleed, look)
 
 
-def _paint_head(look: Appearance, lit: lighting.Lit, fragments: Fragments, vertices: int, soft: float) -> Tensor:
+def _paint_head(
+    look: Appearance, lit: lighting.Lit, fragments: Fragments, vertices: int, soft: float
+) -> Tensor:
     """The colour of every visible point of the heads, linear, (3, P)."""
     places = skin.skin_places(lit.glint.device)
     full, shaven = skin.beard_growth(look, places)
@@ -179,7 +216,7 @@ def _lay_hair(
 ) -> None:
     """Lay one side of the hair shells over the canvas (3, N * H * W) where nothing hides it."""
     values = part.interpolate(table, first)
-    cover, albedo = hair.strands(look, part.image, *values[4:7], soft)
+    cover, albedo = hair.strands(look, part.image, values[4], values[5], values[6], soft)
     cover = cover * (part.depth - _HAIR_BIAS <= nearest.index_select(0, part.pixel))
     colour = albedo * values[0:3] * bright + values[3] * (0.10 + 0.5 * albedo)
     under = canvas.index_select(1, part.pixel)
@@ -187,7 +224,13 @@ def _lay_hair(
 
 
 def _lay_glasses(
-    canvas: Tensor, nearest: Tensor, part: Fragments, lit: lighting.Lit, first: int, look: Appearance, soft: float
+    canvas: Tensor,
+    nearest: Tensor,
+    part: Fragments,
+    lit: lighting.Lit,
+    first: int,
+    look: Appearance,
+    soft: float,
 ) -> None:
     """Lay spectacles over the canvas (3, N * H * W) where nothing hides them."""
     places = glasses.strip_places(canvas.device)
@@ -203,7 +246,7 @@ def _lay_glasses(
 
 @cache
 def _scene(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Triangles of head, hair (its outside, and the inside of what falls) and spectacles; layer; facing."""
+    """Triangles of head, hair (outside; inside of what falls), spectacles; layer; facing."""
     first = len(template_head().base)
     second = first + hair.shell_size()
     parts = [
@@ -230,23 +273,7 @@ def _surface_kinds(device: torch.device) -> tuple[Tensor, Tensor]:
     return tuple(torch.as_tensor(v.astype(np.float32), device=device) for v in (openness, bleed))  # type: ignore[return-value]
 
 
-def _dress(canvas: Canvas, look: Appearance) -> None:
-    """Clothes from the collar down."""
-    (collar,) = look.at(canvas.image, "collar")
-    cover = canvas.edge(-138 - 28 * collar - 0.10 * canvas.place["z"] - canvas.place["y"])
-    cloth = look.colour_at(canvas.image, "clothes")
-    canvas.colour["albedo"] = blend(canvas.colour["albedo"], cloth, cover)
-    canvas.colour["glint"] = canvas.colour["glint"] * (1 - cover)
-
-
-_CLOTHES = Painter(
-    where=lambda canvas, _: canvas.place["y"] < -120,
-    paint=_dress,
-    places=("y", "z"),
-    colours=("albedo", "glint"),
-)
-
 _PAINTERS = (
     *(skin.BLOTCHES, skin.MOLES, beard.SHADOW, lines.LINES, mouth.MOUTH, beard.BEARD, beard.SCALP),
-    *(brows.BROWS, eyes.EYES, _CLOTHES),
+    *(brows.BROWS, eyes.EYES, cloth.MASK, cloth.CLOTHES),
 )

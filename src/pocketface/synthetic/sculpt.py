@@ -1,8 +1,8 @@
 """How shapes are pushed: soft local moves of the template's surface.
 
-A `Push` moves the surface near a place by some millimetres, with a Gaussian fall-off. Moves are mirrored to
-both sides of the face unless they say otherwise. Identity, expression and age are all made
-of pushes; so is the template's own anatomy.
+A `Push` moves the surface near a place by some millimetres, with a Gaussian fall-off. Moves are
+mirrored to both sides of the face unless they say otherwise. Identity, expression and age are all
+made of pushes; so is the template's own anatomy.
 """
 
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 _FINEST = 2.0**-20
-"""Displacements are multiples of this (mm), so that sums of them with rounded coefficients are exact
-in float64 and a matrix product gives the same bits in any order of summation."""
+"""Displacements are multiples of this (mm), so that sums of them with rounded coefficients are
+exact in float64 and a matrix product gives the same bits in any order of summation."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,9 @@ class Push:
 
     `at` (x, y, z) in mm on the template before it is sculpted, x >= 0; `reach` (rx, ry, rz): the
     distances in mm at which the move has fallen to 1/e; `move` (dx, dy, dz) in mm, dx away from the
-    middle. `lip` 1 moves only what lies above the mouth line, -1 only what lies below. `side` 0 mirrors the push to both sides, 1 or -1 keeps it to the viewer's right or left;
-    -2 moves both sides the same way in x and in opposite ways in y and z (an asymmetry).
+    middle. `lip` 1 moves only what lies above the mouth line, -1 only what lies below. `side` 0
+    mirrors the push to both sides, 1 or -1 keeps it to the viewer's right or left; -2 moves both
+    sides the same way in x and in opposite ways in y and z (an asymmetry).
     """
 
     at: tuple[float, float, float]
@@ -69,6 +70,8 @@ def _one(base: Floats, push: Push) -> Floats:
     return total
 
 
-def gaussian(base: Floats, at: tuple[float, float, float], reach: tuple[float, float, float]) -> Floats:
+def gaussian(
+    base: Floats, at: tuple[float, float, float], reach: tuple[float, float, float]
+) -> Floats:
     """exp(-sum(((p - at) / reach)^2)) at each of the points `base` (V, 3)."""
     return np.asarray(np.exp(-(((base - np.array(at)) / np.array(reach)) ** 2).sum(axis=1)))

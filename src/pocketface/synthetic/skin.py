@@ -20,8 +20,8 @@ Floats = NDArray[np.float64]
 class SkinPlaces:
     """Where on the template things lie: float32 (V,) each.
 
-    `x`, `y`, `z`: the painters' coordinates (see `Canvas`); `slit`: 0 above the mouth to 1 below; then
-    weights in [0, 1] of regions.
+    `x`, `y`, `z`: the painters' coordinates (see `Canvas`); `slit`: 0 above the mouth to 1 below;
+    then weights in [0, 1] of regions.
     """
 
     x: Tensor
@@ -52,7 +52,12 @@ def skin_places(device: torch.device) -> SkinPlaces:
         t = np.clip(t, 0, 1)
         return np.asarray(t * t * (3 - 2 * t))
 
-    moustache = rise((33 - ax) / 9) * rise((-49 - 0.12 * ax - y) / 7) * rise((y + 71) / 4) * rise((z - 30) / 20)
+    moustache = (
+        rise((33 - ax) / 9)
+        * rise((-49 - 0.12 * ax - y) / 7)
+        * rise((y + 71) / 4)
+        * rise((z - 30) / 20)
+    )
     moustache = np.maximum(moustache, hill((25, -71), (6, 7)))
     chin = rise((25 - ax) / 12) * rise((-84 - y) / 6) * rise((z + 5) / 20)
     jaw = rise((-58 - 0.55 * (62 - ax) - y) / 14) * rise((z + 4) / 10)
@@ -64,20 +69,35 @@ def skin_places(device: torch.device) -> SkinPlaces:
         "y": y,
         "z": z,
         "slit": _slit(),
-        "rosy": np.clip(hill((40, -30), (17, 16)) + 0.8 * hill((0, -36), (12, 10)) + 0.3 * hill((0, -106), (16, 9)), 0, 1),
+        "rosy": np.clip(
+            hill((40, -30), (17, 16))
+            + 0.8 * hill((0, -36), (12, 10))
+            + 0.3 * hill((0, -106), (16, 9)),
+            0,
+            1,
+        ),
         "sallow": hill((0, 48), (48, 22)),
         "ear": (head.ear[:, 0] != 0) * 1.0,
-        "oily": np.clip(0.35 + 0.7 * hill((0, 45), (34, 24)) + 0.8 * hill((0, -25), (10, 26)) + 0.5 * hill((38, -22), (13, 11)), 0, 1.2),
+        "oily": np.clip(
+            0.35
+            + 0.7 * hill((0, 45), (34, 24))
+            + 0.8 * hill((0, -25), (10, 26))
+            + 0.5 * hill((38, -22), (13, 11)),
+            0,
+            1.2,
+        ),
         "moustache": moustache,
         "chin": chin * below,
         "cheek": beard,
     }
-    return SkinPlaces(**{k: torch.as_tensor(v.astype(np.float32), device=device) for k, v in values.items()})
+    return SkinPlaces(
+        **{k: torch.as_tensor(v.astype(np.float32), device=device) for k, v in values.items()}
+    )
 
 
 @cache
 def painter_places() -> tuple[Floats, Floats, Floats]:
-    """x, y, z (V,) of each vertex for painters: y is the height of its loop in the middle of the face."""
+    """The painters' x, y, z of each vertex (V,): y is its loop's height in the face's middle."""
     head = template_head()
     skull = head.rows * head.columns
     grid = head.base[:skull].reshape(head.rows, head.columns, 3)
@@ -100,7 +120,7 @@ def skin_colour(look: Appearance, places: SkinPlaces) -> Tensor:
 
 
 def beard_growth(look: Appearance, places: SkinPlaces) -> tuple[Tensor, Tensor]:
-    """How densely a full beard and a shaven shadow cover each vertex, float32 (N, V) each in [0, 1]."""
+    """How densely a full beard and a shaven shadow cover each vertex, (N, V) each, 0 to 1."""
     cheek = places.cheek * (0.45 + 0.55 * look["beard_cheek"])
     around = torch.maximum(torch.maximum(cheek, places.chin), 0.9 * places.moustache)
     full = torch.maximum(
@@ -119,7 +139,9 @@ def _paint_blotches(canvas: Canvas, look: Appearance) -> None:
     dark = 1 - (grain - 0.6).clamp_(0, 1) * freckles
     keep = 1 + blotch * (cloud + 0.5 * grain)
     rest = (keep - 0.6 * blotch * cloud) * dark
-    canvas.colour["albedo"] = canvas.colour["albedo"] * torch.stack([keep * dark, rest, rest * dark])
+    canvas.colour["albedo"] = canvas.colour["albedo"] * torch.stack(
+        [keep * dark, rest, rest * dark]
+    )
 
 
 def _paint_moles(canvas: Canvas, look: Appearance) -> None:
@@ -147,7 +169,7 @@ MOLES = Painter(
 
 
 def _slit() -> Floats:
-    """0 from the upper lip's edge up, 1 from the lower lip's edge down, 1/3 and 2/3 in the mouth."""
+    """0 down to the upper lip's edge, 1 from the lower lip's on, 1/3 and 2/3 in the mouth."""
     head = template_head()
     inner = head.mouth > 0
     return np.where(inner, np.where(head.lower, 2 / 3, 1 / 3), head.lower * 1.0)

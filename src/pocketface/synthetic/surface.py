@@ -22,10 +22,11 @@ _BIAS = 5.0
 
 
 def grid_normals(points: Tensor, *, wrap: bool, up: Tensor, down: Tensor) -> Tensor:
-    """Unit normals of a grid of points (N, 3, R, C), outwards where rows run down and columns right.
+    """Unit normals of a grid of points (N, 3, R, C), float32.
 
-    `up` and `down` int64 (R,) name the rows whose difference is the slope at each row; `wrap` joins
-    the last column to the first.
+    They point outwards where rows run down and columns to the right. `up` and `down` int64 (R,)
+    name the rows whose difference is the slope at each row; `wrap` joins the last column to the
+    first.
     """
     slope = points.index_select(2, up) - points.index_select(2, down)
     first, last = points[..., :1], points[..., -1:]
@@ -67,7 +68,8 @@ class LightField:
     """What each vertex of the average head sees.
 
     `directions` float64 (D, 3): unit vectors over the sphere, in the head's axes; `visible` float64
-    (D, V) in [0, 1]: whether light from there arrives; `open` float64 (V,): the cosine-weighted share.
+    (D, V) in [0, 1]: whether light from there arrives; `open` float64 (V,): the cosine-weighted
+    share.
     """
 
     directions: Floats
@@ -79,7 +81,8 @@ class LightField:
 def light_field() -> LightField:
     """Shadow the average head from 64 directions by depth maps, once per process.
 
-    Shadows of one person's nose differ a little from the average one's; light is soft enough to hide it.
+    Shadows of one person's nose differ a little from the average one's; light is soft enough to
+    hide it.
     """
     head = template_head()
     shape = average_face()
@@ -114,7 +117,7 @@ def light_field() -> LightField:
 
 
 def shadow(towards: Floats, device: torch.device) -> Tensor:
-    """Visibility of lights from `towards` float64 (N, L, 3) in the head's axes: float32 (N, L, V)."""
+    """Visibility of lights from `towards` float64 (N, L, 3) in the head's axes: (N, L, V)."""
     field = light_field()
     near = np.maximum(towards @ field.directions.T - 0.75, 0.0) ** 2
     weight = near / np.maximum(near.sum(axis=-1, keepdims=True), 1e-9)
