@@ -25,7 +25,6 @@ POCKETFACE = [sys.executable, "-m", "pocketface"]
 ARMS = {
     "alone": "pocketnet_nano alone",
     "mobilefacenet": "embedding distillation from a foreign MobileFaceNet",
-    "mobilefacenet_2000": "the same with weight 2000",
     "multi_step": "multi-step distillation from the small teacher",
     "embedding": "embedding distillation from the small teacher",
 }
@@ -59,7 +58,6 @@ def training_jobs(args: argparse.Namespace) -> list[Job]:
             *["--set", f"distill.preprocessing={imagenet}"],
         ],
     }
-    lessons["mobilefacenet_2000"] = [*lessons["mobilefacenet"], "--weight", "2000"]
     lasts = teacher / "last.safetensors"
     needs = {"embedding": (lasts,), "multi_step": (lasts,)}
     lesson = ["train", "iresnet_nano", *common, "--epochs", str(args.teacher_epochs)]
