@@ -49,16 +49,20 @@ def write_comparison(
 def _draw(
     target: Path, arms: dict[str, str], measured: dict[str, list[float]], lines: dict[str, float]
 ) -> None:
-    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
     axes = figure.add_subplot()
     for place, values in enumerate(measured.values()):
         axes.plot([100 * value for value in values], [place] * len(values), "o", color="C0")
         axes.plot(100 * statistics.mean(values), place, "|", color="C3", markersize=22)
     for name, value in lines.items():
         axes.axvline(100 * value, color="0.6", linewidth=1)
-        axes.text(100 * value, -0.9, name, rotation=90, fontsize="x-small", va="bottom", ha="right")
+        axes.text(
+            100 * value, len(measured) - 0.5, f" {name}", rotation=90, fontsize=8, color="0.35",
+            va="bottom", ha="right",
+        )  # fmt: skip
     axes.set_yticks(range(len(measured)), [arms[arm] for arm in measured])
-    axes.set_ylim(len(measured) - 0.5, -1)
-    axes.set_xlabel("accuracy on pairs of people not seen, % (points: seeds, bar: mean)")
+    axes.set_ylim(len(measured) - 0.4, -0.6)
+    axes.set_xlabel("accuracy, % (points: seeds, bar: their mean)")
+    axes.set_title("LFW pairs of people outside the training part", fontsize=11, loc="left")
     with atomic.atomic_path(target) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
