@@ -4,6 +4,7 @@ import errno
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import fake_renderer
@@ -15,7 +16,9 @@ from pocketface.synthetic.population import Population
 from pocketface.synthetic.sets import SET_NAMES, choose_sets, make_sets
 from pocketface.synthetic.sets.circumstances import PRESS
 from pocketface.synthetic.sets.pair_sets import PairSetRecipe
+from pocketface.synthetic.sets.parts import Parts
 from pocketface.synthetic.sets.shot import Shot, take
+from pocketface.synthetic.sets.training_set import TrainingRecipe
 
 SOME = ("train", "lfw", "ijbb", "megaface")
 
@@ -54,11 +57,25 @@ def test_two_processes_give_the_same_bytes_as_one(make, contents, tmp_path: Path
 
 def test_which_pictures_are_taken_together_does_not_show() -> None:
     shots = PairSetRecipe("cplfw", 0.05).plan(3).shots[:9]
+    shots = [replace(shot, size=(48, 32, 64)[i % 3]) for i, shot in enumerate(shots)]
     together = take(shots, Population(3), fake_renderer.render)
     for shot, picture in zip(shots, together, strict=True):
         (alone,) = take([shot], Population(3), fake_renderer.render)
         assert alone.file == picture.file
         assert np.array_equal(alone.landmarks, picture.landmarks)
+
+
+def test_the_pictures_of_parts_are_read_in_any_order(tmp_path: Path) -> None:
+    shots = TrainingRecipe(people=10, images_per_person=4, size=32).plan(3).shots
+    parts = Parts(tmp_path, 3, shots)
+    for job in parts.missing():
+        job.run(fake_renderer.render)
+    assert not parts.missing()
+    taken = [picture.file for picture in take(shots, Population(3), fake_renderer.render)]
+    assert [parts[i].file for i in reversed(range(40))] == taken[::-1]
+    assert [picture.file for picture in parts[10:20]] == taken[10:20]
+    with pytest.raises(IndexError):
+        parts[40]
 
 
 def test_a_stopped_run_goes_on_where_it_was(make, contents, tmp_path: Path) -> None:
