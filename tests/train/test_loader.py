@@ -15,7 +15,7 @@ from PIL import Image
 from pocketface.data import FolderFaces, decode_rgb
 from pocketface.embedding.resize import resize_faces
 from pocketface.errors import DataError, RecipeError
-from pocketface.train.augment import AugmentConfig, AugmentPlan, augment
+from pocketface.train.augment import AugmentConfig, AugmentPlan, augment, draw_plan
 from pocketface.train.loader import FaceImages, FaceLoader, LoadedBatch, Share
 
 AUGMENT = AugmentConfig(mirror=True, shift=2, brightness=0.2, contrast=0.2, erase=0.3)
@@ -106,9 +106,9 @@ def test_seed_and_epoch_decide(tiny_faces):
 def test_plans_of_an_epoch_differ_and_are_not_the_orders_random_numbers(tiny_faces):
     plans = [batch.plan.brightness for batch in make(tiny_faces).epoch(0)]
     assert len({tuple(plan) for plan in plans}) == 3
-    # The numbers that drew the order would give this plan; NumPy pads a seed with zeros.
-    drawn = np.random.default_rng((0, 0))
-    assert not np.array_equal(drawn.random(8) < 0.5, next(make(tiny_faces).epoch(0)).plan.mirrored)
+    # The random numbers of the order would give this plan; NumPy pads a seed with zeros.
+    orders = draw_plan(AUGMENT, np.random.default_rng((0, 0)), 8)
+    assert not any(np.array_equal(orders.brightness, plan) for plan in plans)
 
 
 def test_two_shares_of_four_are_one_batch_of_eight(tiny_faces):
@@ -181,8 +181,9 @@ def test_workers_give_what_this_process_gives_and_name_the_unreadable(broken_peo
     loader = make(faces, in_memory=False, workers=1)
     batches = loader.epoch(0)
     first = next(batches)
+    workers = _children()
     # A terminal's Ctrl-C reaches the workers too; the run needs them to end its step.
-    for child in _children():
+    for child in workers:
         os.kill(child, signal.SIGINT)
     time.sleep(0.2)
     for ours, theirs in zip([first, *batches], make(faces).epoch(0), strict=True):
@@ -190,7 +191,6 @@ def test_workers_give_what_this_process_gives_and_name_the_unreadable(broken_peo
     plain = make(faces, in_memory=False)
     list(plain.epoch(0))
     # The workers stay for the next epoch, which may begin in its middle.
-    workers = _children()
     for ours, theirs in zip(loader.epoch(1, 2), plain.epoch(1, 2), strict=True):
         assert_equal(ours, theirs)
     assert _children() == workers
