@@ -1,5 +1,6 @@
 """Who a synthetic person is: the coefficients that never change from picture to picture."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,3 +76,9 @@ def draw_identity(rng: np.random.Generator) -> Identity:
         outside = np.abs(values) > LIMIT
     values = np.round(values / _STEP) * _STEP
     return Identity(values, rng.integers(0, 256, 2, dtype=np.int64))
+
+
+def dimorphism(identity: Identity) -> float:
+    """The coefficient pushed to two groups, as women (< 0) and men are."""
+    value = identity["dimorphism"]
+    return math.copysign(0.55, value) + 0.45 * value

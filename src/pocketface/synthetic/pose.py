@@ -16,7 +16,7 @@ from torch import Tensor
 from pocketface.synthetic.ageing import age_weights
 from pocketface.synthetic.anatomy import average_face
 from pocketface.synthetic.head import MOUTH_Y, template_head
-from pocketface.synthetic.identity import SHAPE, Identity
+from pocketface.synthetic.identity import SHAPE, Identity, dimorphism
 from pocketface.synthetic.modes import EXPRESSION, WORN, jaw_weight, mode_matrix
 from pocketface.synthetic.nuisance import Nuisance
 
@@ -95,12 +95,6 @@ def bend(
     turn = angle[:, None] * torch.as_tensor(jaw_weight(), device=device)
     x, y, z = shape.unbind(1)
     return torch.stack([x, y - turn * (z - _JAW_HINGE[1]), z + turn * (y - _JAW_HINGE[0])], dim=1)
-
-
-def dimorphism(identity: Identity) -> float:
-    """The coefficient pushed to two groups, as women (< 0) and men are."""
-    value = identity["dimorphism"]
-    return float(np.sign(value) * (0.55 + 0.45 * abs(value)))
 
 
 def place(
