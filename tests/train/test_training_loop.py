@@ -13,6 +13,7 @@ from PIL import Image
 
 from pocketface.card import read_card
 from pocketface.data import FolderFaces
+from pocketface.distill import FaceBatch, MultiStepTeacher, Outputs
 from pocketface.errors import DataError, RecipeError, TrainingError, WeightsError
 from pocketface.models import create_model
 from pocketface.models.weights import load_backbone, save_weights
@@ -22,6 +23,7 @@ from pocketface.train.launch import carry_out
 from pocketface.train.log import read_metrics
 from pocketface.train.loop import Trainer
 from pocketface.train.run import refuse_existing
+from pocketface.train.validation import Validator
 
 
 def trainer_of(recipe, run: Path) -> Trainer:
@@ -119,6 +121,33 @@ def test_validation_keeps_the_best_and_the_last(tmp_path, tiny_recipe, train_run
     assert card.notes.startswith(f"epoch {best} of 5")
     assert result.validation == {"tiny": means[-1], "mean": means[-1]}
     assert load_checkpoint(run / "last.ckpt").position.best_accuracy == max(means)
+
+
+def test_the_first_of_equally_good_weights_stays_the_best(
+    tmp_path, tiny_recipe, train_run, tiny_pairs, monkeypatch
+):
+    accuracies = iter([0.5, 0.7, 0.7, 0.6])
+    monkeypatch.setattr(Validator, "measure", lambda self, backbone: {"mean": next(accuracies)})
+    train_run(tiny_recipe(epochs=4, validation=tiny_pairs), tmp_path / "run")
+    card = read_card(tmp_path / "run" / "best.safetensors")
+    assert card is not None
+    assert card.notes.startswith("epoch 2 of 4")
+
+
+def test_in_multi_step_distillation_each_epoch_has_its_milestone(
+    tmp_path, tiny_recipe, train_run, teacher_run, monkeypatch
+):
+    seen = []
+    real = MultiStepTeacher.targets
+
+    def spy(self: MultiStepTeacher, batch: FaceBatch) -> Outputs:
+        seen.append(self.current)
+        return real(self, batch)
+
+    monkeypatch.setattr(MultiStepTeacher, "targets", spy)
+    recipe = tiny_recipe(epochs=6, distill={"teacher": str(teacher_run), "multi_step": True})
+    train_run(recipe, tmp_path / "run")
+    assert seen == [milestone for milestone in (0, 0, 1, 1, 2, 2) for _ in range(3)]
 
 
 def test_validation_every_other_epoch_and_at_the_end(tmp_path, tiny_recipe, train_run, tiny_pairs):
