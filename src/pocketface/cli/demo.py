@@ -1,78 +1,129 @@
 """`pocketface demo`: the main job, whole, by the commands that a person would type."""
 
-import os
+import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-EPOCHS = "5"
+if TYPE_CHECKING:
+    from pocketface.benchmarks.pair_result import PairResult
+    from pocketface.data.pairs import PairSet
+    from pocketface.demo.page import Story
+
+SETS = ("lfw", "calfw", "cplfw", "cfp_fp", "agedb_30")
+SHOWN = "lfw"
 
 
 def demo(
-    data: Annotated[
-        Path | None,
-        typer.Option("--data", help="Real faces. [$POCKETFACE_DATA, else ../shared/data]"),
-    ] = None,
     out: Annotated[Path, typer.Option("--out", help="Folder of what is made.")] = Path("runs/demo"),
+    people: Annotated[int, typer.Option("--people", min=50, help="Synthetic people.")] = 300,
+    images: Annotated[int, typer.Option("--images-per-person", min=2)] = 20,
+    epochs: Annotated[int, typer.Option("--epochs", min=2, help="Of teacher and student.")] = 5,
+    scale: Annotated[float, typer.Option("--scale", help="Of the test sets.")] = 1.0,
 ) -> None:
-    """Train a teacher, distil a PocketNet from it in steps, measure it, compare two faces.
+    """Make people, train a teacher, distil a PocketNet from it in steps, measure, export, compare.
 
-    About ten minutes on two cores. Each command is printed before it runs, so that it can be
-    repeated on other data. A demo that was stopped goes on where it was.
+    It needs nothing but this package, and ends with a page. Each command is printed before it
+    runs, so that it can be repeated on other data. A demo that was stopped goes on where it was.
     """
+    import shlex
+
     from rich.console import Console
 
     from pocketface.cli.main import app
-    from pocketface.errors import RecipeError
+    from pocketface.demo.page import write_page
 
-    source = data or Path(os.environ.get("POCKETFACE_DATA", "../shared/data"))
-    faces, split = source / "lfw112", source / "lfw_open_set.json"
-    if not faces.is_dir() or not split.is_file():
-        raise RecipeError(
-            f"the demo needs real faces: {faces} (a folder per person, aligned to 112x112) and "
-            f"{split} (people to learn from, pairs of others to test on), and found none there. "
-            "Name their folder with --data or POCKETFACE_DATA."
-        )
     console = Console()
-    for words in _commands(faces, split, out):
-        console.print(f"\n$ pocketface {' '.join(words)}", style="bold", soft_wrap=True)
+    began = time.monotonic()
+    done: list[tuple[list[str], float]] = []
+
+    def run(words: list[str]) -> None:
+        console.print(f"\n$ pocketface {shlex.join(words)}", style="bold", soft_wrap=True)
+        started = time.monotonic()
         app(words, standalone_mode=False)
+        done.append((words, time.monotonic() - started))
+
+    faces = out / "people"
+    chosen = ["--people", str(people), "--images-per-person", str(images), "--scale", f"{scale:g}"]
+    run(["data", "synth", str(faces), "--only", ",".join(("train", *SETS)), *chosen])
+    learn = ["--data", str(faces / "train"), "--epochs", str(epochs)]
+    teacher, student = out / "teacher", out / "student"
+    run(_resumed(["train", "iresnet_nano", *learn, "--out", str(teacher)], teacher))
+    lesson = ["distill", "pocketnet_nano", "--teacher", str(teacher), "--multi-step", *learn]
+    run(_resumed([*lesson, "--out", str(student)], student))
+    for network in (teacher, student):
+        for name in SETS:
+            report = out / "reports" / f"{network.name}_{name}"
+            weights = str(network / "last.safetensors")
+            run(["evaluate", weights, str(faces / f"{name}.bin"), "--scores", "--out", str(report)])
+    exported = out / "student.onnx"
+    run(["export", str(student / "last.safetensors"), str(exported)])
+    story = _story(out, faces, (teacher, student), done)
+    one, same, other = _three_faces(out / "faces", story.pairs)
+    for second in (same, other):
+        run(["verify", str(one), str(second), "--weights", str(exported), "--far", "0.01"])
+    page = write_page(out / "report.html", story)
     console.print(
-        f"\nThe student's report: {out}/report/report.html; its weights: "
-        f"{out}/student/last.safetensors; both runs' curves: {out}/*/figures/training.png",
+        f"\nThe whole took {(time.monotonic() - began) / 60:.1f} minutes. Open {page}",
         soft_wrap=True,
     )
 
 
-def _commands(faces: Path, split: Path, out: Path) -> list[list[str]]:
-    teacher, student = out / "teacher", out / "student"
-    learn = ["--data", str(faces), "--people", str(split), "--epochs", EPOCHS]
-    weights = str(student / "last.safetensors")
-    first = [
-        "Gerhard_Schroeder/Gerhard_Schroeder_0009.jpg",
-        "Gerhard_Schroeder/Gerhard_Schroeder_0034.jpg",
-    ]
-    other = [
-        "Gerhard_Schroeder/Gerhard_Schroeder_0009.jpg",
-        "Terry_Bradshaw/Terry_Bradshaw_0001.jpg",
-    ]
-    return [
-        _resumed(["train", "iresnet_nano", *learn, "--out", str(teacher)], teacher),
-        _resumed(
-            [
-                *["distill", "pocketnet_nano", "--teacher", str(teacher), "--multi-step"],
-                *[*learn, "--out", str(student)],
-            ],
-            student,
-        ),
-        ["evaluate", weights, str(split), "--images", str(faces), "--out", str(out / "report")],
-        *(
-            ["verify", *(str(faces / name) for name in pair), "--weights", weights, "--far", "0.01"]
-            for pair in (first, other)
-        ),
-    ]
-
-
 def _resumed(words: list[str], run: Path) -> list[str]:
     return [*words, "--resume"] if (run / "last.ckpt").exists() else words
+
+
+def _story(
+    out: Path, faces: Path, runs: tuple[Path, Path], commands: list[tuple[list[str], float]]
+) -> "Story":
+    """Read what the commands left, and measure raw pixels on the same pairs."""
+    from pocketface.benchmarks.pair_benchmark import PairBenchmark
+    from pocketface.benchmarks.report import read_report
+    from pocketface.demo.page import Story
+    from pocketface.demo.tradeoff import Measured
+    from pocketface.embedding.pixels import PixelEmbedder
+    from pocketface.models.cost import measure_cost
+    from pocketface.models.weights import load_backbone
+
+    benchmarks = {name: PairBenchmark.load(faces / f"{name}.bin") for name in SETS}
+    pixels = {
+        name: benchmark.run(PixelEmbedder(), replicates=0).accuracy.value
+        for name, benchmark in benchmarks.items()
+    }
+    networks: list[Measured] = []
+    results: dict[str, PairResult] = {}
+    for run in runs:
+        backbone, card = load_backbone(run / "last.safetensors")
+        cost = measure_cost(backbone)
+        results = {
+            name: read_report(out / "reports" / f"{run.name}_{name}" / "report.json")
+            for name in SETS
+        }
+        accuracy = {name: result.accuracy.value for name, result in results.items()}
+        title = f"{run.name} ({card.architecture})"
+        networks.append(Measured(title, cost.parameters, cost.macs, accuracy))
+    return Story(
+        networks=networks,
+        pixels=pixels,
+        results=results,
+        pairs=benchmarks[SHOWN].pairs,
+        shown=SHOWN,
+        curves={run.name: run / "figures" / "training.png" for run in runs},
+        commands=commands,
+    )
+
+
+def _three_faces(folder: Path, pairs: "PairSet") -> tuple[Path, Path, Path]:
+    """Write two faces of one person and one of another, from the pairs, as files."""
+    import numpy as np
+    from PIL import Image
+
+    same = int(np.flatnonzero(pairs.same)[0])
+    apart = int(np.flatnonzero(~pairs.same)[0])
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = (folder / "one.png", folder / "one_again.png", folder / "another.png")
+    images = (pairs.left[same], pairs.right[same], pairs.right[apart])
+    for path, image in zip(paths, images, strict=True):
+        Image.fromarray(pairs.pixels(int(image))).save(path)
+    return paths

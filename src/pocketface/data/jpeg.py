@@ -5,6 +5,7 @@ most libraries, and a network would learn from it. Here it is an error that name
 Orientation tags (EXIF) are not applied: aligned faces carry none.
 """
 
+import contextlib
 import importlib
 import io
 import threading
@@ -42,11 +43,11 @@ def decode_rgb(
     """
     if simplejpeg is not None and data[:2] == JPEG_START:
         if out is not None:
-            try:
-                inside: npt.NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "RGB", buffer=out)
-            except ValueError:
-                pass  # larger than `out`, or broken: the way below tells
-            else:
+            inside: npt.NDArray[np.uint8] | None = None
+            # An error: it is larger than `out`, or broken; the way below tells.
+            with contextlib.suppress(ValueError):
+                inside = simplejpeg.decode_jpeg(data, "RGB", buffer=out)
+            if inside is not None:
                 return out if inside.shape == out.shape else inside.copy()
         try:
             height, width, _, _ = simplejpeg.decode_jpeg_header(data)

@@ -20,6 +20,7 @@ pre { background: #f6f6f4; padding: .75rem 1rem; border-radius: .5rem; overflow-
   font-size: .82rem; line-height: 1.7; }
 .right { color: #1b6e3c; }
 .wide img { width: 100%; height: auto; }
+.narrow img { width: min(100%, 38rem); height: auto; }
 .lead { font-size: 1.1rem; max-width: 46rem; }
 """
 
@@ -78,7 +79,7 @@ training people.</p>
 <div class="wide"><img src="{png_address(tradeoff_png(story.networks, story.pixels))}"
 alt="Mean accuracy against parameters and multiply-accumulates"></div>
 <h2>ROC</h2>
-<div class="figures"><img src="{png_address(roc)}" alt="ROC curves of the student"></div>
+<div class="narrow"><img src="{png_address(roc)}" alt="ROC curves of the student"></div>
 <h2>Training</h2>
 <div class="wide">{curves}</div>
 {_example_sections(story)}

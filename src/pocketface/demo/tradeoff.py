@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,9 @@ def tradeoff_png(networks: list[Measured], pixels: dict[str, float]) -> bytes:
         costs = [getattr(network, attribute) for network in networks]
         axes.set_xscale("log")
         axes.set_xlim(min(costs) / 2.5, max(costs) * 2.5)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+        axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
+        axes.xaxis.set_minor_formatter(NullFormatter())
         lowest = min([floor, *(100 * network.mean for network in networks)])
         axes.set_ylim(lowest - 8, 101)
         axes.set_xlabel(label)

@@ -1,5 +1,6 @@
 """The base class of every network that turns a face into an embedding."""
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ STRIDES = (2, 4, 8, 16)
 """How much smaller the four stages' maps are than the image."""
 
 
-class Backbone(nn.Module):
+class Backbone(nn.Module, ABC):
     """A network from normalised images to embeddings, with four stages on the way.
 
     Attributes:
@@ -51,20 +52,20 @@ class Backbone(nn.Module):
         embedding, _ = self.forward_stages(images)
         return embedding
 
+    @abstractmethod
     def forward_stages(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Embed `images` float (N, 3, H, W) and keep the stages' outputs.
 
         Returns the embedding (N, D) and four raw maps (N, stage_channels[i], H / s, W / s) with
         s = 2, 4, 8, 16.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def initialise(self, generator: torch.Generator | None = None) -> None:
         """Draw all parameters anew and reset the running statistics.
 
         `generator` is the source of the random numbers; None is torch's default one.
         """
-        raise NotImplementedError
 
     def check_images(self, images: Tensor) -> None:
         """Raise ValueError unless `images` is (N, 3, image_size, image_size)."""
