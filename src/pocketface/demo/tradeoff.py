@@ -44,8 +44,16 @@ def tradeoff_png(networks: list[Measured], pixels: dict[str, float]) -> bytes:
                 fontsize=8.5,
             )
         axes.axhline(floor, color="0.55", linewidth=1, linestyle="--")
-        axes.text(0.02, floor + 0.7, f"raw pixels {floor:.1f} %", fontsize=8.5, color="0.35",
-                  transform=axes.get_yaxis_transform())  # fmt: skip
+        axes.text(
+            0.98,
+            floor - 0.9,
+            f"raw pixels {floor:.1f} %",
+            fontsize=8.5,
+            color="0.35",
+            ha="right",
+            va="top",
+            transform=axes.get_yaxis_transform(),
+        )
         costs = [getattr(network, attribute) for network in networks]
         axes.set_xscale("log")
         axes.set_xlim(min(costs) / 2.5, max(costs) * 2.5)
