@@ -9,11 +9,19 @@ import torch
 from PIL import Image
 
 from pocketface.data import FolderFaces, decode_rgb
-from pocketface.distill import CachedTeacher, DistillConfig, LiveTeacher, MultiStepTeacher
+from pocketface.distill import (
+    CachedTeacher,
+    DistillConfig,
+    EmbeddingCache,
+    FaceBatch,
+    LiveTeacher,
+    MultiStepTeacher,
+)
 from pocketface.embedding.load import load_embedder
 from pocketface.embedding.onnx_embedder import OnnxEmbedder
 from pocketface.embedding.torch_embedder import TorchEmbedder
-from pocketface.errors import RecipeError, WeightsError
+from pocketface.errors import DataError, RecipeError, StoppedError, WeightsError
+from pocketface.models import create_model
 from pocketface.models.weights import load_backbone
 from pocketface.preprocessing import Preprocessing
 from pocketface.train.augment import AugmentConfig, augment
@@ -32,8 +40,6 @@ def create(faces, size=16, **config):
 
 def batches(faces, epochs: int = 2, side: int = 32):
     """What the loop would show a teacher, augmented by the mirror alone."""
-    from pocketface.distill import FaceBatch
-
     config = AugmentConfig()
     loader = FaceLoader(
         faces, image_size=side, batch_size=8, seed=0, augment=config, in_memory=True
@@ -90,6 +96,31 @@ def test_a_second_run_pays_no_teacher(tiny_faces, last, tmp_path, monkeypatch):
     monkeypatch.setattr(TorchEmbedder, "embed", forbidden)
     teacher = create(FolderFaces(tiny_faces.root), teacher=last, cache=tmp_path)
     assert isinstance(teacher, CachedTeacher)
+
+
+def test_a_stopped_filling_says_what_is_kept_and_goes_on(tiny_faces, last, tmp_path, monkeypatch):
+    real_open = EmbeddingCache.open
+
+    def open_small(*arguments):
+        cache = real_open(*arguments)
+        if len(cache.missing) == cache.shards:
+            cache.shard_images = 8
+        return cache
+
+    monkeypatch.setattr(EmbeddingCache, "open", staticmethod(open_small))
+    real, asked = TorchEmbedder.embed, []
+
+    def embed(self, images):
+        asked.append(len(images))
+        if len(asked) == 4:
+            raise KeyboardInterrupt
+        return real(self, images)
+
+    monkeypatch.setattr(TorchEmbedder, "embed", embed)
+    with pytest.raises(StoppedError, match=r"1 of 4 parts .* The same command goes on"):
+        create(tiny_faces, teacher=last, cache=tmp_path)
+    create(tiny_faces, teacher=last, cache=tmp_path)
+    assert sum(asked[4:]) == 2 * (30 - 8)
 
 
 def test_the_cache_knows_other_weights_and_other_data(tiny_faces, teacher_run, tmp_path):
@@ -166,8 +197,6 @@ def test_the_cache_shows_a_teacher_the_images_as_they_are_stored(tiny_faces, tin
 
 
 def test_a_state_dict_teaches_once_it_is_described(tiny_faces, tmp_path):
-    from pocketface.models import create_model
-
     network = create_model("iresnet_18", embedding_size=512, image_size=32)
     torch.save(network.state_dict(), tmp_path / "backbone.pth")
     described = {"preprocessing": USUAL, "architecture": "iresnet_18"}
@@ -219,8 +248,6 @@ def test_a_broken_milestone_is_found_before_the_run(tiny_faces, teacher_run, tmp
 
 
 def test_a_process_that_may_not_fill_says_what_is_missing(tiny_faces, last, tmp_path):
-    from pocketface.errors import DataError
-
     config = DistillConfig(teacher=last, cache=tmp_path)
     with pytest.raises(DataError, match="lacks 1 of 1 shards"):
         create_teacher(config, tiny_faces, embedding_size=16, device=CPU, fill=False, quiet=True)

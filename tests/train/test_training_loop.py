@@ -81,6 +81,18 @@ def test_rows_of_the_log(tmp_path, tiny_recipe, train_run):
         assert row["gradient_norm"] > 0
 
 
+def test_a_row_is_the_mean_of_its_steps(tmp_path, tiny_recipe, train_run, monkeypatch):
+    train_run(tiny_recipe(epochs=2), tmp_path / "coarse")
+    monkeypatch.setattr("pocketface.train.loop.LOG_EVERY", 1)
+    train_run(tiny_recipe(epochs=2), tmp_path / "fine")
+    coarse, fine = (read_metrics(tmp_path / name) for name in ("coarse", "fine"))
+    assert [row["step"] for row in fine] == [1, 2, 3, 4, 5, 6]
+    for name in ("loss", "loss/margin", "gradient_norm"):
+        for number, row in enumerate(coarse):
+            steps = [step[name] for step in fine[3 * number : 3 * number + 3]]
+            assert row[name] == pytest.approx(sum(steps) / 3, rel=1e-5)
+
+
 def test_a_run_depends_on_nothing_but_recipe_and_seed(tmp_path, tiny_recipe, train_run):
     torch.manual_seed(1)
     one = train_run(tiny_recipe(epochs=1), tmp_path / "one").run
@@ -264,6 +276,31 @@ def test_an_existing_run_is_refused_before_the_data_are_read(
 def test_no_data_at_all(tmp_path, tiny_recipe):
     with pytest.raises(RecipeError, match=r"names no training images. Give them with --data"):
         trainer_of(tiny_recipe(data={"train": []}), tmp_path / "run")
+
+
+def test_a_single_person_cannot_be_told_from_anyone(tmp_path, tiny_recipe):
+    names = tmp_path / "people.txt"
+    names.write_text("Person_01")
+    with pytest.raises(DataError, match=r"has 1 person, and .* at least two"):
+        trainer_of(tiny_recipe(data={"people": str(names)}, batch_size=4), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"test": ["Person_01"]}', "must hold a list of names"),
+        ("[1, 2]", "must hold a list of names"),
+        ("[]", "must hold a list of names"),
+        ("[", "is not JSON"),
+        ('["Person_01", "Nobody"]', "Nobody"),
+    ],
+)
+def test_a_list_of_people_that_is_none(tmp_path, tiny_recipe, content, message):
+    (tmp_path / "people.json").write_text(content)
+    with pytest.raises(DataError, match=message):
+        trainer_of(tiny_recipe(data={"people": str(tmp_path / "people.json")}), tmp_path / "run")
+    with pytest.raises(DataError, match="no list of people at"):
+        trainer_of(tiny_recipe(data={"people": str(tmp_path / "none.json")}), tmp_path / "run")
 
 
 def test_people_can_be_chosen_and_sources_joined(tmp_path, tiny_recipe, tiny_people):

@@ -97,6 +97,11 @@ class EmbeddingCache:
         """The shards that are still to be computed."""
         return [number for number in range(self.shards) if number not in self.checksums]
 
+    def span(self, number: int) -> range:
+        """The images of shard `number`, by their position in the training set."""
+        start = number * self.shard_images
+        return range(start, min(start + self.shard_images, self.images))
+
     def shard_path(self, number: int) -> Path:
         """Where shard `number` lies."""
         return self.folder / f"shard_{number:05d}.npy"
@@ -120,8 +125,7 @@ class EmbeddingCache:
                 fewer images than asked for.
         """
         for number in self.missing:
-            start = number * self.shard_images
-            span = range(start, min(start + self.shard_images, self.images))
+            span = self.span(number)
             shard = np.empty((2, len(span), self.embedding_size), np.float16)
             done = 0
             for batch in read(span):
@@ -132,12 +136,12 @@ class EmbeddingCache:
                 done += len(batch)
                 progress(len(batch))
             if done != len(span):
-                raise DataError(f"expected {len(span)} images from {start} on, read {done}.")
+                raise DataError(f"expected {len(span)} images from {span.start} on, read {done}.")
             broken = np.flatnonzero(~np.isfinite(shard).all(axis=(0, 2)))
             if len(broken):
                 raise DataError(
                     f"the teacher's embeddings of {len(broken):,} of {len(span):,} images hold NaN "
-                    f"or numbers beyond float16's 65,504, first of image {start + broken[0]:,} of "
+                    f"or numbers beyond float16's 65,504, first of image {span[broken[0]]:,} of "
                     "the training set. Check the teacher's weights and its preprocessing."
                 )
             self._write(number, shard)

@@ -16,13 +16,19 @@ def open_sources(config: DataConfig) -> Faces:
 
     Raises:
         RecipeError: if the recipe names no source.
-        DataError: if a source, or the list of people, cannot be used.
+        DataError: if a source, or the list of people, cannot be used, or there is one person.
     """
     if not config.train:
         raise RecipeError("the recipe names no training images. Give them with --data.")
     names = None if config.people is None else read_people(config.people)
     sources = [open_faces(path, only=None if _is_record(path) else names) for path in config.train]
-    return sources[0] if len(sources) == 1 else ConcatFaces(sources)
+    faces = sources[0] if len(sources) == 1 else ConcatFaces(sources)
+    if len(faces.people) < 2:
+        raise DataError(
+            "the training set has 1 person, and a network learns to tell people apart: it needs "
+            "at least two. Give a folder that holds one folder per person, or a longer list."
+        )
+    return faces
 
 
 def read_people(path: Path) -> list[str]:

@@ -25,7 +25,7 @@ from pocketface.embedding.embedder import Embedder
 from pocketface.embedding.load import load_embedder
 from pocketface.embedding.resize import resize_faces
 from pocketface.embedding.torch_embedder import TorchEmbedder
-from pocketface.errors import DataError, RecipeError
+from pocketface.errors import DataError, RecipeError, StoppedError
 from pocketface.train.log import Screen
 
 _CACHE_BATCH = 256
@@ -54,6 +54,7 @@ def create_teacher(
         RecipeError: if a teacher's file is missing or not described, or its embeddings have
             another size; before anything is computed.
         WeightsError: if a teacher's file is broken.
+        StoppedError: if Ctrl-C came while a cache was filled; what is full stays.
     """
     paths = teacher_files(config)
     steps: list[Callable[[], Teacher]]
@@ -99,12 +100,18 @@ def _cached(
     _check_size(path, embedder.embedding_size, embedding_size)
     cache = EmbeddingCache.open(config.cache, embedder, faces.fingerprint(), len(faces))
     if fill and cache.missing:
+        done = len(faces) - sum(len(cache.span(number)) for number in cache.missing)
         screen = Screen(
-            f"embedding the training set with {path.name}", len(faces), 0, "images", quiet
+            f"embedding the training set with {path.name}", len(faces), done, "images", quiet
         )
         side = embedder.preprocessing.image_size
         try:
             cache.fill(embedder, lambda span: _batches(faces, span, side), screen.advance)
+        except KeyboardInterrupt as interrupt:
+            raise StoppedError(
+                f"stopped; {cache.shards - len(cache.missing)} of {cache.shards} parts of the "
+                f"teacher's embeddings are kept in {cache.folder}. The same command goes on."
+            ) from interrupt
         finally:
             screen.close()
     return CachedTeacher(cache)
