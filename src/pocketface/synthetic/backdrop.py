@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from pocketface.synthetic import plates
-from pocketface.synthetic.nuisance import BLOBS, Nuisance
+from pocketface.synthetic.nuisance import Nuisance
+from pocketface.synthetic.scenery import BLOBS
 
 
 def backdrop(nuisances: Sequence[Nuisance], size: int, device: torch.device) -> Tensor:

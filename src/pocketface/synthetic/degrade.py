@@ -14,6 +14,7 @@ from pocketface.synthetic import plates
 from pocketface.synthetic.nuisance import Nuisance
 
 _TABLE = 8192
+_RADII = ((0, 2), (2, 3), (3, 6), (6, 10_000))
 
 
 def develop(linear: Tensor, nuisances: Sequence[Nuisance]) -> Tensor:
@@ -108,17 +109,29 @@ def _tone(device: torch.device) -> Tensor:
 def _blur(shown: Tensor, sigma: Sequence[float]) -> Tensor:
     """A Gaussian of `sigma` pixels for each image, in two passes.
 
-    An image's own radius bounds its weights: wider neighbours in the batch add exact zeros.
+    Images are blurred together with others of about their width. An image's own radius bounds its
+    weights: the taps of wider neighbours are exact zeros to it.
     """
-    radius = [max(1, int(np.ceil(2.6 * s))) for s in sigma]
+    radius = [max(1, int(np.ceil(2.4 * s))) for s in sigma]
+    groups = [[i for i, r in enumerate(radius) if low < r <= high] for low, high in _RADII]
+    for group in groups:
+        if group:
+            wide = [radius[i] for i in group]
+            part = torch.as_tensor(group, device=shown.device)
+            blurred = _blur_alike(shown.index_select(0, part), [sigma[i] for i in group], wide)
+            shown.index_copy_(0, part, blurred)
+    return shown
+
+
+def _blur_alike(shown: Tensor, sigma: Sequence[float], radius: Sequence[int]) -> Tensor:
+    """Blur images whose taps reach `radius` pixels."""
     widest = max(radius)
     weights = np.zeros((len(sigma), widest + 1))
     for i, (s, r) in enumerate(zip(sigma, radius, strict=True)):
         taps = np.exp(-0.5 * (np.arange(r + 1) / max(s, 1e-3)) ** 2)
         weights[i, : r + 1] = taps / (taps[0] + 2 * taps[1:].sum())
-    w = torch.as_tensor(weights.astype(np.float32), device=shown.device).view(
-        len(sigma), -1, 1, 1, 1
-    )
+    w = torch.as_tensor(weights.astype(np.float32), device=shown.device)
+    w = w.view(len(sigma), -1, 1, 1, 1)
     size = shown.shape[-1]
     for axis in (2, 3):
         first, last = shown.narrow(axis, 0, 1), shown.narrow(axis, size - 1, 1)

@@ -71,13 +71,26 @@ def shell_size() -> int:
     return (rows + _FALL_ROWS) * columns
 
 
-def scalp(look: Appearance, places: SkinPlaces) -> Tensor:
-    """Density of hair roots on each vertex of the head, float32 (N, V) in [0, 1]."""
+@dataclass(frozen=True)
+class Scalp:
+    """Where hair grows on the heads of a batch.
+
+    `roots` float32 (N, V): density of hair roots on each vertex of the head, 0 to 1; `buried` bool
+    (N, V): vertices so deep in hair or under a hat that nobody sees them.
+    """
+
+    roots: Tensor
+    buried: Tensor
+
+
+def scalp(look: Appearance, places: SkinPlaces) -> Scalp:
+    """Where hair grows on the heads of a batch."""
     edge = _growth(look, places.x, places.y, places.z)
     cropped = ((0.2 - look["hair_length"]) * 0.4 + 0.75).clamp(0.55, 0.85)
-    return (
-        (edge * (1 / 9.0) + 0.4).clamp(0, 1) * (1 - places.ear) * (1 - 0.5 * look["bald"]) * cropped
-    )
+    roots = (edge * (1 / 9.0) + 0.4).clamp(0, 1) * (1 - places.ear) * (1 - 0.5 * look["bald"])
+    covered = (look["hair_length"] > -1.0) & (edge > 16)
+    hatted = (look["hat"] > 0) & (places.y > 62)
+    return Scalp(roots * cropped, (covered & (look["hat"] == 0) | hatted) & (places.ear == 0))
 
 
 def shell(shape: Tensor, look: Appearance) -> Shell:

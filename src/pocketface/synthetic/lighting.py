@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pocketface.synthetic.appearance import Appearance
-from pocketface.synthetic.nuisance import LIGHTS, Nuisance
+from pocketface.synthetic.nuisance import Nuisance
+from pocketface.synthetic.scenery import LIGHTS
 
 _BLEED = (0.11, 0.02, 0.0)  # light bleeds through skin around its edges, red the farthest
 

@@ -12,13 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pocketface.errors import DataError
+from pocketface.synthetic.scenery import BLOBS, LIGHTS, draw_backdrop, draw_camera, draw_light
 
 GLASSES = ("none", "thin", "thick", "sun")
-LIGHTS = 3
-"""Lamps of a scene."""
-
-BLOBS = 6
-"""Soft shapes of a background, at most."""
 
 
 @dataclass(frozen=True)
@@ -176,8 +172,8 @@ class Nuisance:
     def draw(cls, rng: np.random.Generator, ranges: NuisanceRanges | None = None) -> "Nuisance":
         """Draw one picture's circumstances from a random stream of its own."""
         r = ranges or NuisanceRanges()
-        n = iter(np.clip(rng.standard_normal(96), -3.0, 3.0).tolist())
-        u = iter(rng.random(160).tolist())
+        n = iter(np.clip(rng.standard_normal(80), -3.0, 3.0).tolist())
+        u = iter(rng.random(80).tolist())
 
         def chance(p: float) -> bool:
             return bool(next(u) < p)
@@ -244,96 +240,6 @@ class Nuisance:
             "clothes": colour(0.008, 0.6, 0.3),
             "collar": next(u),
         }
-        rest = _draw_light(n, u, r) | _draw_backdrop(n, u) | _draw_camera(n, u, r)
+        rest = draw_light(n, u, r.light) | draw_backdrop(n, u, rng) | draw_camera(n, u, r)
         rest["plate_offset"] = np.array([int(256 * next(u)) for _ in range(8)], dtype=np.int64)
         return cls(**pose, **expression, **day, **rest)
-
-
-def _draw_light(n: Any, u: Any, r: NuisanceRanges) -> dict[str, Any]:
-    """A key light, a fill light and a light from behind, over a soft sky."""
-    warm = 0.12 * next(n)
-    key_turn, key_height = 45 * next(n) * r.light, 28 + 22 * next(n)
-    flash = next(u) < 0.35
-    if flash:
-        key_turn, key_height = 0.25 * key_turn, 12 + 8 * next(n)
-    else:
-        next(n)
-    fill_turn, fill_height = (120 * next(u) - 60), 40 * next(u) - 10
-    back_turn, back_height = 180 + 55 * next(n), 30 + 20 * next(n)
-    hardness = 0.35 + 0.65 * next(u)
-    total = 1.0
-    key = total * hardness
-    sky = total * (1 - hardness) * 0.9 + 0.10
-    tone = np.array([1 + warm, 1.0, 1 - warm])
-    sky_tone = np.array([1 - 0.5 * warm, 1.0, 1 + 0.5 * warm]) * np.exp(
-        0.05 * np.array([next(n), next(n), next(n)])
-    )
-    fill = 0.35 * next(u) * total
-    back = max(0.0, 0.5 * next(n) - 0.1)
-    directions = np.array(
-        [
-            _towards(t, h)
-            for t, h in ((key_turn, key_height), (fill_turn, fill_height), (back_turn, back_height))
-        ]
-    )
-    colours = np.stack([key * tone, fill * tone[::-1], back * sky_tone])
-    # Photographers expose for the face: what falls on its front is brought to one level.
-    front = 0.75 * sky + float(
-        (colours.mean(axis=1) * np.maximum(directions[:, 2] + 0.15, 0)).sum()
-    )
-    level = 1.0 / front
-    return {
-        "sky": level * sky * sky_tone,
-        "ground": level * sky * sky_tone * (0.35 + 0.45 * next(u)),
-        "light_from": directions,
-        "light_colour": level * colours,
-        "light_soft": np.array([0.1 + 0.5 * next(u), 0.5, 0.2]),
-        "shine": 0.1 + 0.9 * next(u) ** 2,
-    }
-
-
-def _draw_backdrop(n: Any, u: Any) -> dict[str, Any]:
-    """Two wall colours in display values and a handful of soft shapes in front of the wall."""
-    level = 0.9 * next(u) ** 1.1
-    vivid = 0.04 + 0.35 * next(u) ** 3
-    wall = np.array([level * np.exp(vivid * next(n)) for _ in range(3)])
-    other = np.array([level * np.exp(vivid * next(n)) for _ in range(3)]) + 0.2 * next(n)
-    blobs = np.zeros((BLOBS, 9))
-    kept = int(next(u) * (BLOBS + 1))
-    for i in range(BLOBS):
-        shade = next(u) ** 1.2
-        chroma = np.array([next(n), next(n), next(n)])
-        blobs[i] = (
-            *(2.2 * next(u) - 1.1, 2.2 * next(u) - 1.1, np.pi * next(u), 0.15 + 0.5 * next(u)),
-            *(0.3 + 3.0 * next(u) ** 2, 0.15 + 0.5 * next(u)),
-            *np.clip(shade * np.exp(vivid * chroma), 0, 1),
-        )
-        if i >= kept:
-            blobs[i, 3] = 0.0
-    return {
-        "backdrop": np.clip(np.stack([wall, other]), 0.0, 1.0),
-        "blobs": blobs,
-        "clutter": 0.35 * next(u) ** 2,
-    }
-
-
-def _draw_camera(n: Any, u: Any, r: NuisanceRanges) -> dict[str, Any]:
-    """Exposure, colour and what the file went through."""
-    cast = 0.07 * r.tint * np.array([next(n), 0.5 * next(n), next(n)])
-    return {
-        "exposure": r.exposure.at(next(n)),
-        "contrast": 1.10 * float(np.exp(0.14 * next(n))),
-        "saturation": float(np.exp(0.2 * next(n))),
-        "tint": np.exp(cast + np.array([0.05, -0.05, -0.13])),
-        "grey": float(next(u) < r.chance_grey),
-        "blur": r.blur.at(next(n)),
-        "resolution": r.resolution.at(next(n)),
-        "noise": r.noise.at(next(n)),
-        "jpeg": r.jpeg.at(next(n)),
-    }
-
-
-def _towards(turn: float, height: float) -> NDArray[np.float64]:
-    """The unit vector towards a light `turn` degrees to the right and `height` degrees up."""
-    a, b = np.deg2rad(turn), np.deg2rad(height)
-    return np.array([np.sin(a) * np.cos(b), np.sin(b), np.cos(a) * np.cos(b)])

@@ -2,8 +2,8 @@
 
 Every step is elementwise arithmetic that IEEE 754 rounds in one way (+, -, *, /, comparisons), a
 gather, or an integer minimum, so the result does not depend on the batch, the number of threads or
-the device. A triangle is expanded into the pixels of its bounding box; each candidate inside
-it offers the key `depth << 14 | triangle` to its pixel, and the smallest key wins.
+the device. A triangle is cut into lines of pixels and those into pixels; each offers the key
+`depth << 14 | triangle` to its pixel, and the smallest key wins.
 """
 
 from dataclasses import dataclass
@@ -75,14 +75,9 @@ def rasterise(
     y0, y1, y2 = (y.index_select(1, c) for c in corner)
     # y points down, so an anticlockwise triangle has a negative area here.
     area = (x2 - x0) * (y1 - y0) - (x1 - x0) * (y2 - y0)
-    left, right = _pixel_range(
-        torch.minimum(torch.minimum(x0, x1), x2), torch.maximum(torch.maximum(x0, x1), x2), size
-    )
-    top, bottom = _pixel_range(
-        torch.minimum(torch.minimum(y0, y1), y2), torch.maximum(torch.maximum(y0, y1), y2), size
-    )
-    width, height = right - left + 1, bottom - top + 1
-    keep = (area * facing > 0) & (torch.minimum(width, height) > 0)
+    left, right = _pixel_range(x0, x1, x2, size)
+    top, bottom = _pixel_range(y0, y1, y2, size)
+    keep = (area * facing > 0) & (right >= left) & (bottom >= top)
     chosen = keep.view(-1).nonzero().squeeze(1)
     image = torch.div(chosen, len(triangles), rounding_mode="floor")
     triangle = (chosen - image * len(triangles)).to(torch.int32)
@@ -99,58 +94,73 @@ def rasterise(
     def pick(values: Tensor) -> Tensor:
         return values.view(-1).index_select(0, chosen)
 
-    x0, x1, x2, y0, y1, y2, area, left, top, width, height = map(
-        pick, (x0, x1, x2, y0, y1, y2, area, left, top, width, height)
+    x0, x1, x2, y0, y1, y2, area, top, bottom = map(
+        pick, (x0, x1, x2, y0, y1, y2, area, top, bottom)
     )
+    plane = layer.index_select(0, triangle) * count + image
+    lines = ((bottom - top + 1) * shown).to(torch.int64)
+    # From triangles to their lines of pixels.
     sign = torch.sign(area)
-    e0, e1, _ = _edges(_centre(left), _centre(top), (x0, x1, x2), (y0, y1, y2), sign)
+    e0, e1, _ = _edges(
+        _centre(torch.zeros_like(top)), _centre(top), (x0, x1, x2), (y0, y1, y2), sign
+    )
     sign = sign * SUBPIXEL
     floats = torch.stack(
         [
             *(e0, (y2 - y1) * sign, (x1 - x2) * sign),
             *(e1, (y0 - y2) * sign, (x2 - x0) * sign),
-            *(torch.abs(area), width, 1 / width),
+            torch.abs(area),
         ]
     )
-    cells = width * height * shown
-    plane = layer.index_select(0, triangle) * count + image
-    start = plane * (size * size) + (top * size + left).to(torch.int32)
-    cells = cells.to(torch.int64)
-    first = (torch.cumsum(cells, 0) - cells).to(torch.int32)
-    key = (level << _INDEX_BITS) | triangle
-    owner = torch.repeat_interleave(cells).to(torch.int32)
-    e0, e0_right, e0_down, e1, e1_right, e1_down, total, width, inverse = floats.index_select(
-        1, owner
-    )
-    first, start, key = (v.index_select(0, owner) for v in (first, start, key))
-    offset = (
-        torch.arange(len(owner), device=owner.device, dtype=torch.int32)
-        .sub_(first)
-        .to(torch.float32)
-    )
-    down = ((offset + 0.5) * inverse).floor_()
-    across = offset - down * width
-    e0 += across * e0_right
-    e0 += down * e0_down
-    e1 += across * e1_right
-    e1 += down * e1_down
-    total -= e0
-    total -= e1
-    inside = torch.minimum(torch.minimum(e0, e1), total) >= 0
-    offer = key.masked_fill_(~inside, _EMPTY)
-    target = start.add_((down * size + across).to(torch.int32)).to(torch.int64)
+    owner, number = _expand(lines)
+    a0, right0, down0, a1, right1, down1, total = floats.index_select(1, owner)
+    number = number.to(torch.float32)
+    a0 += number * down0
+    a1 += number * down1
+    values = torch.stack([a0, a1, total - a0 - a1])
+    steps = torch.stack([right0, right1, -(right0 + right1)])
+    low, high = _span(values, steps, size)
+    key = ((level << _INDEX_BITS) | triangle).index_select(0, owner)
+    start = (plane * (size * size) + top.to(torch.int32) * size).index_select(0, owner)
+    start += (number * size + low).to(torch.int32)
+    # From lines to pixels.
+    owner, number = _expand((high - low + 1).clamp_(min=0).to(torch.int64))
+    target = start.index_select(0, owner) + number
     buffer = torch.full(
         (count * layers * size * size,), _EMPTY, dtype=torch.int32, device=key.device
     )
-    buffer.scatter_reduce_(0, target, offer, "amin")
+    buffer.scatter_reduce_(0, target.to(torch.int64), key.index_select(0, owner), "amin")
     return [_fragments(keys, x, y, corner, size) for keys in buffer.view(layers, -1)]
 
 
-def _pixel_range(low: Tensor, high: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """First and last pixel whose centre lies in [low, high], as float32, clipped to the image."""
-    first = torch.ceil(low * (1 / SUBPIXEL) - 0.5).clamp_(min=0)
-    last = torch.floor(high * (1 / SUBPIXEL) - 0.5).clamp_(max=size - 1)
-    return first, last
+def _expand(counts: Tensor) -> tuple[Tensor, Tensor]:
+    """Repeat entry i `counts[i]` times: the entry of each copy, and its number, int32 each."""
+    owner = torch.repeat_interleave(counts).to(torch.int32)
+    first = (torch.cumsum(counts, 0) - counts).to(torch.int32)
+    number = torch.arange(len(owner), device=owner.device, dtype=torch.int32)
+    return owner, number.sub_(first.index_select(0, owner))
+
+
+def _span(values: Tensor, steps: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """First and last pixel of each line where value + pixel * step >= 0 for three of each, (3, R).
+
+    A step of 0 divides to infinity, which leaves all pixels or none; 0 / 0 is passed over.
+    """
+    crossing = values / -(steps + 0.0)  # the sum turns -0 into 0
+    rising = steps >= 0
+    low = torch.where(rising, torch.ceil(crossing), -1.0)
+    high = torch.where(rising, float(size), torch.floor(crossing))
+    return (
+        torch.fmax(torch.fmax(low[0], low[1]), low[2]).clamp_(0, size),
+        torch.fmin(torch.fmin(high[0], high[1]), high[2]).clamp_(-1, size - 1),
+    )
+
+
+def _pixel_range(a: Tensor, b: Tensor, c: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """First and last pixel of the image whose centre lies between three points, as float32."""
+    first = torch.ceil(torch.minimum(torch.minimum(a, b), c) * (1 / SUBPIXEL) - 0.5)
+    last = torch.floor(torch.maximum(torch.maximum(a, b), c) * (1 / SUBPIXEL) - 0.5)
+    return first.clamp_(min=0), last.clamp_(max=size - 1)
 
 
 def _centre(pixel: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ from pocketface.synthetic.surface import head_normals, light_field, shadow
 
 HEAD, HAIR_FRONT, HAIR_BACK, GLASSES = range(4)
 LAYERS = 4
-_AT_ONCE = {"cpu": 16}  # what stays in a core's cache; a GPU takes more
+_AT_ONCE = {"cpu": 24}  # what stays in a core's cache; a GPU takes more
 _NEAR, _FAR = -260.0, 340.0
 _RAGGED = 9.0  # mm: strands never reach farther out of the hair's outline
 _HAIR_BIAS = 2.0 / (_FAR - _NEAR)  # hair that lies on the skin must not sink into it
@@ -120,6 +120,8 @@ def _picture(
     """Linear colour float32 (N, 3, H, W) and where the head is seen, bool (N, H, W)."""
     device = posed.shape.device
     count = len(nuisances)
+    places = skin.skin_places(device)
+    scalp = hair.scalp(look, places)
     shell = hair.shell(posed.shape, look)
     cameras = torch.cat(
         [
@@ -133,6 +135,7 @@ def _picture(
         cameras, first, second, look, lighting.lamp_directions(nuisances, posed.projection.rotation)
     )
     depth = ((_FAR - cameras[:, 2]) * (1 / (_FAR - _NEAR))).float().clamp_(0, 1)
+    depth[:, :first] += HIDDEN * scalp.buried
     depth[:, first:second] += HIDDEN * (shell.inside < -_RAGGED)
     depth[:, second:] += HIDDEN * (look["glasses"] == 0)
     pixel = torch.cat([posed.pixel, posed.projection.to_pixels(cameras[:, :, first:])], dim=2)
@@ -151,7 +154,7 @@ def _picture(
         ]
     )
     _lay_hair(canvas, nearest, back, shell_table, first, look, soft, 0.45)
-    canvas.index_copy_(1, head.pixel, _paint_head(look, lit, head, first, soft))
+    canvas.index_copy_(1, head.pixel, _paint_head(look, places, scalp.roots, lit, head, soft))
     _lay_glasses(canvas, nearest, spectacles, lit, second, look, soft)
     _lay_hair(canvas, nearest, front, shell_table, first, look, soft, 1.0)
     picture = canvas.view(3, count, size, size).permute(1, 0, 2, 3).contiguous()
@@ -179,17 +182,22 @@ def _light(
 
 
 def _paint_head(
-    look: Appearance, lit: lighting.Lit, fragments: Fragments, vertices: int, soft: float
+    look: Appearance,
+    places: skin.SkinPlaces,
+    roots: Tensor,
+    lit: lighting.Lit,
+    fragments: Fragments,
+    soft: float,
 ) -> Tensor:
     """The colour of every visible point of the heads, linear, (3, P)."""
-    places = skin.skin_places(lit.glint.device)
+    vertices = roots.shape[1]
     full, shaven = skin.beard_growth(look, places)
     rows = [
         *skin.skin_colour(look, places),
         *lit.diffuse[..., :vertices],
         lit.glint[:, :vertices] * (look["shine"] * places.oily),
         *(v.expand_as(full) for v in (places.x, places.y, places.z, places.slit)),
-        *(full, shaven, hair.scalp(look, places)),
+        *(full, shaven, roots),
     ]
     values = fragments.interpolate(torch.stack(rows))
     names = ("x", "y", "z", "slit", "beard", "shadow", "scalp")
