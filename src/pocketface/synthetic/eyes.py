@@ -52,7 +52,7 @@ def _lids(
     lid = bump((over - 2.5) * (1 / 5.5)) * along.clamp(max=1)
     fold = bump((over - crease - 1.5 * blink) * (1 / 1.9)) * along.clamp(max=1)
     bag = bump((below + 3.5) * (1 / 6.0)) * along.clamp(max=1)
-    hollow = bump((over - 6.0) * (1 / 9.0)) * bump((u + 0.45) * (1 / 1.1))
+    hollow = bump((over - 4.5) * (1 / 8.5)) * bump((u - 0.05) * (1 / 1.3))
     keep = (1 - 0.5 * depth * fold) * (1 - (0.14 + 0.5 * paint) * lid) * (1 - shadow * bag)
     keep = keep * (1 - 0.22 * hollow)
     canvas.colour["albedo"] = canvas.colour["albedo"] * torch.stack(

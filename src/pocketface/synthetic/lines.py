@@ -58,7 +58,7 @@ def _sheet(device: torch.device) -> Tensor:
     y, ax = np.meshgrid(_TOP - _STEP * np.arange(_ROWS), _STEP * np.arange(_COLUMNS), indexing="ij")
     # From the wing of the nose around the corner of the mouth, and from there down.
     t = (-40 - y) / 36
-    fold = _bump((t - 0.5) / 0.72) * _furrow((ax - 18.5 - 15 * t * (1.25 - 0.35 * t)) / 3.6)
+    fold = _bump((t - 0.5) / 0.72) * _furrow((ax - 20 - 15 * t * (1.25 - 0.35 * t)) / 3.6)
     t = (-76 - y) / 20
     marionette = _bump((t - 0.5) / 0.62) * _furrow((ax - 28 - 2.5 * t) / 2.6)
     wave = y - 46 - 2.5 * _bump(ax / 30)
@@ -69,8 +69,8 @@ def _sheet(device: torch.device) -> Tensor:
         _bump((np.mod(ray * 1.9 + 0.5, 1) - 0.5) * 3) * _bump((ax - 53) / 8) * _bump((y - 1) / 12)
     )
     below_eye = _furrow((y + 15 - 0.01 * (ax - 30) ** 2) / 2.6) * _bump((ax - 28) / 17)
-    nostril = _bump((ax - 7.2) / 5.4) * _bump((y + 46.5 - 0.16 * ax) / 2.8)
-    wing = _furrow((ax - 19) / 2.2) * _bump((y + 42) / 8)
+    nostril = _bump((ax - 8.5) / 6.0) * _bump((y + 45.5 - 0.12 * ax) / 2.8)
+    wing = _furrow((ax - 20.5) / 2.4) * _bump((y + 42) / 8)
     dark = np.clip(0.7 * nostril + 0.16 * wing, 0, 1)
     sheet = np.stack([fold, marionette, forehead, glabella, crow, below_eye, dark])
     return torch.as_tensor(sheet.reshape(len(_KINDS), -1).astype(np.float32), device=device)

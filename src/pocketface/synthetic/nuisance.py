@@ -53,7 +53,7 @@ class NuisanceRanges:
     distance: Spread = Spread(1500, 600, 500, 4000)
     landmark_jitter: Spread = Spread(1.6, 0.5, 0.0, 4.0)
     expression: float = 1.0
-    chance_smile: float = 0.5
+    chance_smile: float = 0.55
     chance_open: float = 0.35
     chance_blink: float = 0.06
     age: Spread = Spread(44, 14, 18, 80)
@@ -64,10 +64,10 @@ class NuisanceRanges:
     chance_mask: float = 0.0
     makeup: float = 1.0
     light: float = 1.0
-    exposure: Spread = Spread(0.0, 0.25, -1.0, 0.9)
+    exposure: Spread = Spread(0.0, 0.18, -1.0, 0.9)
     tint: float = 1.0
     chance_grey: float = 0.02
-    blur: Spread = Spread(0.85, 0.35, 0.6, 3.5)
+    blur: Spread = Spread(0.75, 0.3, 0.55, 3.5)
     resolution: Spread = Spread(140, 40, 36, 112)
     noise: Spread = Spread(1.5, 1.5, 0.0, 14.0)
     jpeg: Spread = Spread(80, 12, 20, 98)
@@ -205,7 +205,7 @@ class Nuisance:
         jaw = opens * next(u) ** 1.5
         expression = {
             "smile": e * smile,
-            "jaw": e * max(jaw, (0.08 + 0.27 * next(u)) * (smile > 0.55)),
+            "jaw": e * max(jaw, (0.12 + 0.33 * next(u)) * (smile > 0.5)),
             "pucker": e * max(0.0, 0.3 * next(n) - 0.15) * (not smiles),
             "corners_down": e * max(0.0, 0.4 * next(n)) * (not smiles),
             "brow_raise": e * max(0.0, 0.45 * next(n)),

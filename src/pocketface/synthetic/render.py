@@ -276,7 +276,7 @@ def _surface_kinds(device: torch.device) -> tuple[Tensor, Tensor]:
     """How open to the sky each vertex of the scene is, and where it is skin, float32 (V,) each."""
     head = light_field().open
     strip = len(glasses.strip_places(device)[0])
-    openness = np.concatenate([head, np.full(hair.shell_size(), 0.8), np.ones(strip)])
+    openness = np.concatenate([head**1.6, np.full(hair.shell_size(), 0.8), np.ones(strip)])
     bleed = np.arange(len(openness)) < len(head)
     return tuple(torch.as_tensor(v.astype(np.float32), device=device) for v in (openness, bleed))  # type: ignore[return-value]
 

@@ -36,7 +36,7 @@ def draw_light(n: Numbers, u: Numbers, strength: float) -> dict[str, Any]:
         next(n)
     fill_turn, fill_height = (120 * next(u) - 60), 40 * next(u) - 10
     back_turn, back_height = 180 + 55 * next(n), 30 + 20 * next(n)
-    hardness = 0.35 + 0.65 * next(u)
+    hardness = 0.5 + 0.5 * next(u)
     total = 1.0
     key = total * hardness
     sky = total * (1 - hardness) * 0.9 + 0.10
@@ -100,7 +100,7 @@ def draw_camera(n: Numbers, u: Numbers, r: "NuisanceRanges") -> dict[str, Any]:
     cast = 0.07 * r.tint * np.array([next(n), 0.5 * next(n), next(n)])
     return {
         "exposure": r.exposure.at(next(n)),
-        "contrast": 1.10 * float(np.exp(0.14 * next(n))),
+        "contrast": 1.16 * float(np.exp(0.14 * next(n))),
         "saturation": float(np.exp(0.2 * next(n))),
         "tint": np.exp(cast + np.array([0.05, -0.05, -0.13])),
         "grey": float(next(u) < r.chance_grey),

@@ -136,7 +136,8 @@ def _paint_blotches(canvas: Canvas, look: Appearance) -> None:
     i, j = (y * 0.8 + row).to(torch.int32), (x * 0.8 + column).to(torch.int32)
     cloud = plates.read("cloud", i, j)
     grain = plates.read("grain", i, j)
-    dark = 1 - (grain - 0.6).clamp_(0, 1) * freckles
+    fine = plates.read("grain", (y * 1.9 + column).to(torch.int32), (x * 1.9 + row).to(torch.int32))
+    dark = 1 - (fine - 0.7).clamp_(0, 1) * freckles
     keep = 1 + blotch * (cloud + 0.5 * grain)
     rest = (keep - 0.6 * blotch * cloud) * dark
     canvas.colour["albedo"] = canvas.colour["albedo"] * torch.stack(
