@@ -43,7 +43,6 @@ def visible_skin(seed: int, now: Nuisance, size: int = 112) -> tuple[Fragments, 
         depth,
         triangles,
         torch.zeros(len(triangles), dtype=torch.int32),
-        torch.ones(len(triangles)),
         1,
         size,
     )

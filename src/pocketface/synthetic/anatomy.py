@@ -20,7 +20,7 @@ _ANATOMY = (
     # Eye sockets with the eyeballs in them.
     Push((20, 2, 90), (9, 8, _FAR), (0, 0, -7)),
     Push((34, 2, 85), (16, 11, _FAR), (0, 0, -10)),
-    Push((52, 0, 75), (9, 10, _FAR), (0, 0, -3)),
+    Push((51, 0, 75), (10, 10, _FAR), (0, 0, -4.5)),
     Push((31.5, 0, 85), (10, 7, _FAR), (0, 0, 4.5)),
     Push((30, -14, 85), (13, 5, _FAR), (0, 0, -1.5)),
     # Nose: root, bridge, tip, wings, the retreat under it.

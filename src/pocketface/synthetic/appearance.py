@@ -141,11 +141,12 @@ def _beard(row: Row, who: Identity, now: Nuisance) -> Row:
     male = row["male"]
     growth = who["habit_beard"] + now.beard_change - 1.05
     moustache = (growth + 0.5 + 0.45 * who["beard_dense"]) / 0.6
-    return {
+    beard = {
         "beard_full": male * min(max(growth / 0.8, 0.0), 1.0),
         "moustache": male * min(max(moustache, 0.0), 1.0),
         "shadow": row["shadow"] * min(max(1 + 0.45 * now.beard_change, 0.0), 2.0),
     }
+    return beard | {"bearded": float(max(beard.values()) > 0.03)}
 
 
 def _worn(who: Identity, now: Nuisance) -> Row:
@@ -180,7 +181,7 @@ def _light(now: Nuisance) -> Row:
     turn = math.radians(now.yaw)
     ahead = np.array([math.sin(turn), 0.0, math.cos(turn)])
     reach = np.clip(now.light_from @ ahead, 0.0, 1.0)
-    teeth = 0.55 * now.sky + 0.75 * (now.light_colour * reach[:, None]).sum(axis=0)
+    teeth = 0.8 * now.sky + 0.95 * (now.light_colour * reach[:, None]).sum(axis=0)
     # Halfway between each lamp and the viewer, who is far away along z.
     half = now.light_from + np.array([0.0, 0.0, 1.0])
     half = half / np.maximum(np.sqrt((half * half).sum(axis=1, keepdims=True)), 1e-3)

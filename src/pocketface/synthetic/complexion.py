@@ -82,7 +82,7 @@ def _skin(who: Identity, dark: float) -> Row:
     row = rgb("skin", skin) | {
         "rosy": 0.22 * (1 - 0.6 * dark),
         "cheek_red": 0.6 + 0.55 * who["cheek_red"],
-        "eye_shadow": max(0.0, 0.16 + 0.10 * who["eye_shadow"]),
+        "eye_shadow": max(0.0, 0.24 + 0.10 * who["eye_shadow"]),
         "blotch": 0.035 + 0.014 * who["blotch"],
         "freckles": 0.6 * max(0.0, who["freckles"] - 0.8) * max(0.0, 1 - 2.0 * dark),
         "skin_row": float(who.skin_offset[0]),
@@ -93,7 +93,7 @@ def _skin(who: Identity, dark: float) -> Row:
         row[f"{mole}_x"] = 19.0 * who[f"{mole}_x"]
         row[f"{mole}_y"] = -30.0 + 32.0 * who[f"{mole}_y"]
         row[f"{mole}_size"] = 1.7 * max(0.0, who[f"{mole}_size"] - least)
-    row["moles"] = max(row["mole_a_size"], row["mole_b_size"])
+    row["moles"] = max(row["mole_a_size"], row["mole_b_size"]) - 0.35
     return row
 
 
@@ -120,7 +120,7 @@ def _eyes(who: Identity, male: float) -> Row:
 def _mouth(who: Identity, age: float, male: float) -> Row:
     red, dark = who["lip_red"], 0.12 * who["lip_dark"]
     skin = _along(_SKIN, _limit(0.28 + 0.21 * who["melanin"]))
-    lips = (0.84 * skin[0], 0.66 * skin[1], 0.68 * skin[2])
+    lips = (0.76 * skin[0], 0.57 * skin[1], 0.60 * skin[2])
     thin = 1.0 - 0.12 * max(0.0, (age - 45) / 30)
     upper = 5.9 + 1.25 * who["upper_lip_height"] + 0.5 * who["upper_lip_full"] - 0.5 * male
     lower = 7.8 + 1.4 * who["lower_lip_height"] + 0.5 * who["lower_lip_full"] - 0.4 * male
@@ -128,7 +128,7 @@ def _mouth(who: Identity, age: float, male: float) -> Row:
         "lip_up": upper * thin,
         "lip_low": lower * thin,
         "cupid": 1.1 + 0.7 * who["cupid_bow"],
-        "mouth_half": 25.5,
+        "mouth_half": 27.5,
     }
 
 

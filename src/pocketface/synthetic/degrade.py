@@ -13,7 +13,7 @@ from pocketface.data.jpeg import decode_rgb
 from pocketface.synthetic import plates
 from pocketface.synthetic.nuisance import Nuisance
 
-_TABLE = 8192
+_TABLE, _BRIGHTEST = 16384, 2.0
 _RADII = ((0, 2), (2, 3), (3, 6), (6, 10_000))
 
 
@@ -26,12 +26,9 @@ def develop(linear: Tensor, nuisances: Sequence[Nuisance]) -> Tensor:
             len(nuisances), -1, 1, 1
         )
 
-    gain = send([2.0**n.exposure * n.tint for n in nuisances])
-    exposed = linear * gain
-    # Highlights are pressed together before they clip.
-    exposed = exposed - 0.55 * (exposed - 0.65).clamp(min=0)
-    index = (exposed.clamp(0, 1) * (_TABLE - 1)).to(torch.int32)
-    shown = _tone(device).index_select(0, index.view(-1)).view(exposed.shape)
+    gain = send([2.0**n.exposure * n.tint * (_TABLE / _BRIGHTEST) for n in nuisances])
+    index = (linear * gain).clamp_(0, _TABLE - 1).to(torch.int32)
+    shown = _tone(device).index_select(0, index.view(-1)).view(linear.shape)
     contrast, saturation = (
         send([n.contrast for n in nuisances]),
         send([0.0 if n.grey else n.saturation for n in nuisances]),
@@ -100,8 +97,10 @@ def through_jpeg(images: NDArray[np.uint8], nuisances: Sequence[Nuisance]) -> ND
 
 @cache
 def _tone(device: torch.device) -> Tensor:
-    """Display values of linear light by sRGB's curve, float32 (8192,)."""
-    light = np.arange(_TABLE) / (_TABLE - 1)
+    """Display values of linear light from 0 to `_BRIGHTEST`, float32 (`_TABLE`,)."""
+    light = (np.arange(_TABLE) + 0.5) * (_BRIGHTEST / _TABLE)
+    # Highlights are pressed together before they clip; the rest is sRGB's curve.
+    light = np.minimum(light - 0.55 * np.maximum(light - 0.65, 0), 1)
     curve = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     return torch.as_tensor((255 * curve).astype(np.float32), device=device)
 

@@ -9,7 +9,7 @@ from pocketface.synthetic.paint import Canvas, Painter, blend, bump
 EYE_X = 31.5
 """Distance of each eye's centre from the middle of the face, mm."""
 
-_HALF = 17.2
+_HALF = 18.0
 _IRIS, _PUPIL = 6.1, 2.5
 
 
@@ -25,7 +25,7 @@ def _paint_eyes(canvas: Canvas, look: Appearance) -> None:
     dx = x.abs() - EYE_X
     u = dx * (1 / _HALF)
     arch = 1 - u * u * (0.6 + 0.4 * u * u)
-    line = 0.9 * u
+    line = 0.9 * u - 1.0
     lid_up, lid_low, peak, blink, squint = look.at(
         image, "lid_up", "lid_low", "lid_peak", "blink", "squint"
     )
@@ -51,10 +51,10 @@ def _lids(
     over = -above
     lid = bump((over - 2.5) * (1 / 5.5)) * along.clamp(max=1)
     fold = bump((over - crease - 1.5 * blink) * (1 / 1.9)) * along.clamp(max=1)
-    bag = bump((below + 3.5) * (1 / 6.0)) * along.clamp(max=1)
-    hollow = bump((over - 4.5) * (1 / 8.5)) * bump((u - 0.05) * (1 / 1.3))
+    bag = bump((below + 2.0) * (1 / 6.0)) * (1.3 - u * u).clamp(0, 1)
+    hollow = bump((over - 1.0) * (1 / 9.0)) * bump((u - 0.4) * (1 / 1.5))
     keep = (1 - 0.5 * depth * fold) * (1 - (0.14 + 0.5 * paint) * lid) * (1 - shadow * bag)
-    keep = keep * (1 - 0.22 * hollow)
+    keep = keep * (1 - 0.30 * hollow)
     canvas.colour["albedo"] = canvas.colour["albedo"] * torch.stack(
         [keep, keep * (1 - 0.04 * bag), keep]
     )
@@ -62,7 +62,7 @@ def _lids(
     width = max(1.3, 0.85 * canvas.soft)
     reach = (1.20 - u * u).clamp(0, 1)
     line = bump((over - 0.3) * (1 / (1.35 * width))) * reach * (0.62 + 0.38 * lash).clamp(max=1.0)
-    under = bump((below + 0.4) * (1 / (1.2 * width))) * reach * 0.35 * lash
+    under = bump((below + 0.4) * (1 / (1.2 * width))) * reach * 0.5 * lash
     dark = torch.maximum(line * (0.72 + 0.2 * lash).clamp(max=0.93), under)
     canvas.colour["albedo"] = blend(
         canvas.colour["albedo"], torch.full_like(canvas.colour["albedo"][:, :1], 0.012), dark
@@ -77,14 +77,14 @@ def _eyeball(
     image = canvas.image
     gaze_x, gaze_y = look.at(image, "gaze_x", "gaze_y")
     ix = dx - side * gaze_x
-    iy = canvas.place["y"] - 0.7 - gaze_y
+    iy = canvas.place["y"] + 0.3 - gaze_y
     r2 = ix * ix + iy * iy
     iris = canvas.edge((_IRIS * _IRIS - r2) * (1 / (2 * _IRIS)))
     pupil = canvas.edge((_PUPIL * _PUPIL - r2) * (1 / (2 * _PUPIL)))
     rim = (r2 * (1 / (_IRIS * _IRIS))).clamp(0, 1)
     shade = 0.30 + 0.70 * (above * 0.18).clamp(0, 1)
     corner = (dx * (1 / _HALF)) ** 2
-    white = torch.stack([0.47 - 0.12 * corner, 0.40 - 0.16 * corner, 0.37 - 0.16 * corner])
+    white = torch.stack([0.40 - 0.14 * corner, 0.33 - 0.15 * corner, 0.30 - 0.15 * corner])
     inner = bump((dx + 14.0) * (1 / 3.5))
     white = blend(white, white.new_tensor([[0.45], [0.2], [0.17]]), 0.7 * inner)
     colour = look.colour_at(image, "iris") * (1.15 - 0.75 * rim * rim)

@@ -51,14 +51,22 @@ def light(
     up = (0.5 + 0.5 * ny) * openness
     down = openness - up
     sky, ground = look.colour("sky"), look.colour("ground")
+    # The key lamp's edge bleeds red; for the weaker lamps one grey edge is enough.
+    key = [_lit(toward[0], soft[0] + share * bleed, arrives[0], openness) for share in _BLEED]
+    rest = _lit(toward[1:], soft[1:], arrives[1:], openness)
     diffuse = []
     for c in range(3):
-        wrap = soft + _BLEED[c] * bleed
-        lit = ((toward + wrap) / (1 + wrap)).clamp_(min=0)
-        # Bleeding softens the edge of cast shadows too.
-        lit = lit * (arrives + wrap * (openness - arrives)) * tint[c::3]
-        diffuse.append(_over_lamps(lit) + sky[c] * up + ground[c] * down)
+        light = key[c] * tint[c] + sky[c] * up + ground[c] * down
+        for k in range(1, LIGHTS):
+            light += rest[k - 1] * tint[3 * k + c]
+        diffuse.append(light)
     return Lit(torch.stack(diffuse), glint)
+
+
+def _lit(toward: Tensor, wrap: Tensor, arrives: Tensor, openness: Tensor) -> Tensor:
+    """What arrives of a lamp whose light bends `wrap` around a surface and into its shade."""
+    share = ((toward + wrap) / (1 + wrap)).clamp_(min=0)
+    return share * (arrives + wrap * (openness - arrives))
 
 
 def lamp_directions(nuisances: Sequence[Nuisance], rotation: Tensor) -> NDArray[np.float64]:

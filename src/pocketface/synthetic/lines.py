@@ -20,26 +20,25 @@ _STEP = 0.5  # mm between points of the sheet
 _WIDE, _TOP, _BOTTOM = 72.0, 80.0, -128.0
 _COLUMNS = int(_WIDE / _STEP) + 1
 _ROWS = int((_TOP - _BOTTOM) / _STEP) + 1
-_KINDS = ("fold", "marionette", "forehead", "glabella", "crow", "below_eye", "nostril")
+_KINDS = ("fold", "marionette", "forehead", "glabella", "crow", "below_eye")
 
 
 def _paint_lines(canvas: Canvas, look: Appearance) -> None:
-    """Darken furrows and their rims; the nostrils are drawn on the same sheet."""
+    """Darken furrows and lighten their rims; the nostrils are drawn on the same sheet."""
     x, y = canvas.place["x"], canvas.place["y"]
     column = (x.abs() * (1 / _STEP)).to(torch.int32).clamp_(max=_COLUMNS - 1)
     row = ((_TOP - y) * (1 / _STEP)).to(torch.int32).clamp_(0, _ROWS - 1)
     place = row * _COLUMNS + column
-    sheet = _sheet(x.device)
-    depth = torch.zeros_like(x)
-    for kind in range(len(_KINDS) - 1):
-        (strength,) = look.at(canvas.image, f"line_{_KINDS[kind]}")
-        depth += sheet[kind].index_select(0, place).mul_(strength)
+    line, kind, hole = (sheet.index_select(0, place) for sheet in _sheets(x.device))
+    strengths = look.stack(*(f"line_{name}" for name in _KINDS)).view(-1)
+    images = len(strengths) // len(_KINDS)
+    depth = line * strengths.index_select(0, kind * images + canvas.image)
     keep = 1 - depth
     # Red light bleeds into the furrows.
     canvas.colour["diffuse"] = canvas.colour["diffuse"] * torch.stack(
         [keep, keep - 0.10 * depth, keep - 0.12 * depth]
     )
-    open_ = 1 - sheet[-1].index_select(0, place)
+    open_ = 1 - hole
     canvas.colour["albedo"] = canvas.colour["albedo"] * open_
     canvas.colour["glint"] = canvas.colour["glint"] * open_
 
@@ -53,8 +52,8 @@ LINES = Painter(
 
 
 @cache
-def _sheet(device: torch.device) -> Tensor:
-    """One row for each kind of line, float32 (K, rows * columns of the sheet)."""
+def _sheets(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """The sheet flat: the deepest line of each point, float32; its kind, int32; holes, float32."""
     y, ax = np.meshgrid(_TOP - _STEP * np.arange(_ROWS), _STEP * np.arange(_COLUMNS), indexing="ij")
     # From the wing of the nose around the corner of the mouth, and from there down.
     t = (-40 - y) / 36
@@ -72,8 +71,14 @@ def _sheet(device: torch.device) -> Tensor:
     nostril = _bump((ax - 8.5) / 6.0) * _bump((y + 45.5 - 0.12 * ax) / 2.8)
     wing = _furrow((ax - 20.5) / 2.4) * _bump((y + 42) / 8)
     dark = np.clip(0.7 * nostril + 0.16 * wing, 0, 1)
-    sheet = np.stack([fold, marionette, forehead, glabella, crow, below_eye, dark])
-    return torch.as_tensor(sheet.reshape(len(_KINDS), -1).astype(np.float32), device=device)
+    lines = np.stack([fold, marionette, forehead, glabella, crow, below_eye])
+    kind = np.abs(lines).argmax(axis=0)
+    line = np.take_along_axis(lines, kind[None], axis=0)
+    return (
+        torch.as_tensor(line.reshape(-1).astype(np.float32), device=device),
+        torch.as_tensor(kind.reshape(-1).astype(np.int32), device=device),
+        torch.as_tensor(dark.reshape(-1).astype(np.float32), device=device),
+    )
 
 
 def _bump(d: Floats) -> Floats:

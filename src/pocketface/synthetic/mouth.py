@@ -36,9 +36,9 @@ def _paint_mouth(canvas: Canvas, look: Appearance) -> None:
         1
     ] * (0.16 * wet)
     width = max(1.3, 0.8 * canvas.soft)
-    line = bump(d * (1 / (1.3 * width))) * (1.12 - across * across).clamp(0, 1)
-    corner = bump((across - 1.0) * 6.0) * bump(d * (1 / 2.6))
-    crease = torch.maximum(0.62 * line, 0.35 * corner)
+    line = bump(d * (1 / (1.3 * width))) * (1.3 - across * across).clamp(0, 1)
+    corner = bump((across - 1.02) * 4.5) * bump((d + 0.5) * (1 / 4.0))
+    crease = torch.maximum(0.62 * line, 0.55 * corner)
     canvas.colour["albedo"] = canvas.colour["albedo"] * (1 - crease)
     # The hollow below the lower lip, and the groove above the upper one.
     hollow = bump((d + low + 3.0) * (1 / 4.5)) * bump(x * (1 / 17.0))
@@ -52,14 +52,14 @@ def _inside(canvas: Canvas, look: Appearance) -> None:
     image, x, slit = canvas.image, canvas.place["x"], canvas.place["slit"]
     gap, up, low = look.at(image, "gap", "teeth_up", "teeth_low")
     height = (slit * 3 - 1).clamp(0, 1) * gap
-    inside = (slit > 0.02) & (slit < 0.98) & (x.abs() < 26)
+    inside = (slit > 0.02) & (slit < 0.98) & (x.abs() < 26.5)
     inside = inside.to(torch.float32)
     arc = 1 - (x * (1 / 27.0)) ** 2
     teeth = torch.maximum(canvas.edge(up * arc - height), canvas.edge(height - gap + low * arc))
     teeth = teeth * canvas.edge(23.0 - x.abs())
     gaps = bump(((x * 0.125).frac().abs() - 0.5) * 2.6)
     tooth = (
-        canvas.colour["albedo"].new_tensor([[0.60], [0.55], [0.46]])
+        canvas.colour["albedo"].new_tensor([[0.78], [0.72], [0.62]])
         * (0.9 - 0.25 * (1 - gaps))
         * arc.clamp(0.2, 1)
     )

@@ -16,12 +16,19 @@ SIDE = 256
 
 @cache
 def plate(name: str, device: torch.device) -> Tensor:
-    """The plate "white", "grain" (fine), "cloud" (coarse) or "strand" (streaks along rows)."""
+    """The plate called `name`.
+
+    "white", "grain" (fine), "cloud" (coarse), "skin" (cloud with some grain) or "strand" (streaks
+    along the rows).
+    """
     white = np.random.Generator(np.random.Philox(key=20210810)).standard_normal((SIDE, SIDE))
     if name == "grain":
         white = _soft(white, 1, 1)
     elif name == "cloud":
         white = _soft(_soft(white, 9, 9), 5, 5) + 0.25 * _soft(white, 3, 3)
+    elif name == "skin":
+        cloud = _soft(_soft(white, 9, 9), 5, 5)
+        white = cloud + 0.45 * _soft(white, 1, 1)
     elif name == "strand":
         white = _soft(white, 14, 0) + 0.25 * _soft(white, 5, 2)
     values = (white - white.mean()) / white.std()

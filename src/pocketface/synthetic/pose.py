@@ -152,7 +152,7 @@ def landmark_corners() -> tuple[NDArray[np.int64], Floats]:
     Left is the viewer's left, as in the 112x112 template.
     """
     head = template_head()
-    wanted = np.array([[-31.5, 0.0], [31.5, 0.0], [0.0, -39.5], [-25.0, MOUTH_Y], [25.0, MOUTH_Y]])
+    wanted = np.array([[-31.5, 0.0], [31.5, 0.0], [0.0, -39.5], [-26.0, MOUTH_Y], [26.0, MOUTH_Y]])
     front = head.base[head.triangles][..., 2].min(axis=1) > 30
     outer = head.mouth[head.triangles].max(axis=1) == 0
     triangles = head.triangles[

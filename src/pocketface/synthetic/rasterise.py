@@ -50,13 +50,22 @@ class Fragments:
         a.add_(b.mul_(self.weights[1]))
         return a.add_(c.mul_(self.weights[2]))
 
+    def subset(self, chosen: Tensor) -> "Fragments":
+        """The fragments number `chosen` int64 (p,)."""
+        return Fragments(
+            self.pixel.index_select(0, chosen),
+            self.image.index_select(0, chosen),
+            torch.stack([corner.index_select(0, chosen) for corner in self.corners]),
+            self.weights.index_select(1, chosen),
+            self.depth.index_select(0, chosen),
+        )
+
 
 def rasterise(
     position: Tensor,
     depth: Tensor,
     triangles: Tensor,
     layer: Tensor,
-    facing: Tensor,
     layers: int,
     size: int,
 ) -> list[Fragments]:
@@ -64,9 +73,9 @@ def rasterise(
 
     `position` int32 (N, 2, V): x to the right and y down in 1/16 pixel; `depth` float32 (N, V),
     from 0, the nearest, to 1; a triangle whose three corners have `HIDDEN` added is left out;
-    `triangles` int32 (T, 3) with T <= 16384; `layer` int32 (T,): the layer that a triangle draws
-    to, each with a depth buffer of its own; `facing` float32 (T,): 1 keeps triangles that are
-    anticlockwise on the screen, -1 the others; `size`: H = W in pixels. One entry for each layer.
+    `triangles` int32 (T, 3) with T <= 16384, seen where they are anticlockwise on the screen;
+    `layer` int32 (T,): the layer that a triangle draws to, each with a depth buffer of its own;
+    `size`: H = W in pixels. One entry for each layer.
     """
     count, vertices = depth.shape
     x, y = position.to(torch.float32).unbind(1)
@@ -75,41 +84,32 @@ def rasterise(
     y0, y1, y2 = (y.index_select(1, c) for c in corner)
     # y points down, so an anticlockwise triangle has a negative area here.
     area = (x2 - x0) * (y1 - y0) - (x1 - x0) * (y2 - y0)
-    left, right = _pixel_range(x0, x1, x2, size)
-    top, bottom = _pixel_range(y0, y1, y2, size)
-    keep = (area * facing > 0) & (right >= left) & (bottom >= top)
-    chosen = keep.view(-1).nonzero().squeeze(1)
+    chosen = (area > 0).view(-1).nonzero().squeeze(1)
     image = torch.div(chosen, len(triangles), rounding_mode="floor")
     triangle = (chosen - image * len(triangles)).to(torch.int32)
     image = image.to(torch.int32)
+    x0, x1, x2, y0, y1, y2, area = (
+        v.view(-1).index_select(0, chosen) for v in (x0, x1, x2, y0, y1, y2, area)
+    )
     z0, z1, z2 = (
         depth.view(-1).index_select(0, c.index_select(0, triangle) + image * vertices)
         for c in corner
     )
-    shown = torch.minimum(torch.minimum(z0, z1), z2) < HIDDEN
+    left, right = _pixel_range(x0, x1, x2, size)
+    top, bottom = _pixel_range(y0, y1, y2, size)
+    shown = (torch.minimum(torch.minimum(z0, z1), z2) < HIDDEN) & (right >= left)
     z0, z1, z2 = (z - HIDDEN * (z >= HIDDEN) for z in (z0, z1, z2))
     # Triangles are a few millimetres wide: one depth for each is enough to tell what hides what.
     level = ((z0 + z1 + z2) * (_DEPTH_STEPS / 3)).clamp(0, _DEPTH_STEPS).to(torch.int32)
-
-    def pick(values: Tensor) -> Tensor:
-        return values.view(-1).index_select(0, chosen)
-
-    x0, x1, x2, y0, y1, y2, area, top, bottom = map(
-        pick, (x0, x1, x2, y0, y1, y2, area, top, bottom)
-    )
     plane = layer.index_select(0, triangle) * count + image
-    lines = ((bottom - top + 1) * shown).to(torch.int64)
+    lines = ((bottom - top + 1).clamp_(min=0) * shown).to(torch.int64)
     # From triangles to their lines of pixels.
-    sign = torch.sign(area)
-    e0, e1, _ = _edges(
-        _centre(torch.zeros_like(top)), _centre(top), (x0, x1, x2), (y0, y1, y2), sign
-    )
-    sign = sign * SUBPIXEL
+    e0, e1, _ = _edges(_centre(torch.zeros_like(top)), _centre(top), (x0, x1, x2), (y0, y1, y2))
     floats = torch.stack(
         [
-            *(e0, (y2 - y1) * sign, (x1 - x2) * sign),
-            *(e1, (y0 - y2) * sign, (x2 - x0) * sign),
-            torch.abs(area),
+            *(e0, (y2 - y1) * SUBPIXEL, (x1 - x2) * SUBPIXEL),
+            *(e1, (y0 - y2) * SUBPIXEL, (x2 - x0) * SUBPIXEL),
+            area,
         ]
     )
     owner, number = _expand(lines)
@@ -169,11 +169,11 @@ def _centre(pixel: Tensor) -> Tensor:
 
 
 def _edges(
-    px: Tensor, py: Tensor, x: tuple[Tensor, ...], y: tuple[Tensor, ...], sign: Tensor | float
-) -> list[Tensor]:
-    """Twice the signed area opposite each corner at a point: positive inside the triangle."""
-    dx, dy = [a - px for a in x], [a - py for a in y]
-    return [(dx[b] * dy[a] - dx[a] * dy[b]) * sign for a, b in ((1, 2), (2, 0), (0, 1))]
+    px: Tensor, py: Tensor, x: tuple[Tensor, ...], y: tuple[Tensor, ...]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Twice the area opposite each corner at a point: positive inside the triangle."""
+    (dx0, dx1, dx2), (dy0, dy1, dy2) = [a - px for a in x], [a - py for a in y]
+    return dx2 * dy1 - dx1 * dy2, dx0 * dy2 - dx2 * dy0, dx1 * dy0 - dx0 * dy1
 
 
 def _fragments(buffer: Tensor, x: Tensor, y: Tensor, corner: Tensor, size: int) -> Fragments:
@@ -192,6 +192,6 @@ def _fragments(buffer: Tensor, x: Tensor, y: Tensor, corner: Tensor, size: int) 
     flat = (corners + image * x.shape[1]).view(-1)
     cx = x.reshape(-1).index_select(0, flat).view(3, -1)
     cy = y.reshape(-1).index_select(0, flat).view(3, -1)
-    edge = torch.stack(_edges(px, py, tuple(cx), tuple(cy), 1.0))
+    edge = torch.stack(_edges(px, py, tuple(cx), tuple(cy)))
     weights = edge / (edge[0] + edge[1] + edge[2])
     return Fragments(pixel, image, corners, weights, depth)

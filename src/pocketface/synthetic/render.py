@@ -196,16 +196,16 @@ def _paint_head(
         *skin.skin_colour(look, places),
         *lit.diffuse[..., :vertices],
         lit.glint[:, :vertices] * (look["shine"] * places.oily),
-        *(v.expand_as(full) for v in (places.x, places.y, places.z, places.slit)),
-        *(full, shaven, roots),
+        *(v.expand_as(full) for v in (places.x, places.y, places.z)),
     ]
     values = fragments.interpolate(torch.stack(rows))
-    names = ("x", "y", "z", "slit", "beard", "shadow", "scalp")
     canvas = Canvas(
         fragments.image,
-        dict(zip(names, values[7:], strict=True)),
+        dict(zip("xyz", values[7:], strict=True)),
         {"albedo": values[0:3], "diffuse": values[3:6], "glint": values[6:7]},
         soft,
+        fragments,
+        {"slit": places.slit.expand_as(full), "beard": full, "shadow": shaven, "scalp": roots},
     )
     for painter in _PAINTERS:
         painter(canvas, look)
@@ -253,22 +253,19 @@ def _lay_glasses(
 
 
 @cache
-def _scene(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Triangles of head, hair (outside; inside of what falls), spectacles; layer; facing."""
+def _scene(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Triangles of head, hair (outside; inside of what falls) and spectacles; their layers."""
     first = len(template_head().base)
     second = first + hair.shell_size()
-    parts = [
-        (template_head().triangles, HEAD, 1.0),
-        (hair.shell_triangles() + first, HAIR_FRONT, 1.0),
-        (hair.falling_triangles() + first, HAIR_BACK, -1.0),
-        (glasses.strip_triangles() + second, GLASSES, 1.0),
-    ]
-    sizes = [len(triangles) for triangles, _, _ in parts]
-    return (
-        torch.as_tensor(np.concatenate([p[0] for p in parts]).astype(np.int32), device=device),
-        torch.as_tensor(np.repeat([p[1] for p in parts], sizes).astype(np.int32), device=device),
-        torch.as_tensor(np.repeat([p[2] for p in parts], sizes).astype(np.float32), device=device),
-    )
+    parts = {
+        HEAD: template_head().triangles,
+        HAIR_FRONT: hair.shell_triangles() + first,
+        HAIR_BACK: hair.falling_triangles()[:, ::-1] + first,
+        GLASSES: glasses.strip_triangles() + second,
+    }
+    triangles = np.concatenate(list(parts.values())).astype(np.int32)
+    layer = np.repeat(list(parts), [len(part) for part in parts.values()]).astype(np.int32)
+    return torch.as_tensor(triangles, device=device), torch.as_tensor(layer, device=device)
 
 
 @cache
@@ -282,6 +279,14 @@ def _surface_kinds(device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 _PAINTERS = (
-    *(skin.BLOTCHES, skin.MOLES, beard.SHADOW, lines.LINES, mouth.MOUTH, beard.BEARD, beard.SCALP),
+    *(
+        skin.BLOTCHES,
+        skin.FRECKLES,
+        skin.MOLES,
+        lines.LINES,
+        mouth.MOUTH,
+        beard.BEARD,
+        beard.SCALP,
+    ),
     *(brows.BROWS, eyes.EYES, cloth.MASK, cloth.CLOTHES),
 )

@@ -18,7 +18,7 @@ Numbers = Iterator[float]
 LIGHTS = 3
 """Lamps of a scene."""
 
-BLOBS = 6
+BLOBS = 5
 """Soft shapes of a background, at most."""
 
 
@@ -70,11 +70,11 @@ def draw_light(n: Numbers, u: Numbers, strength: float) -> dict[str, Any]:
 
 def draw_backdrop(n: Numbers, u: Numbers, rng: np.random.Generator) -> dict[str, Any]:
     """Two wall colours in display values and a handful of soft shapes in front of the wall."""
-    level = 0.9 * next(u) ** 1.1
+    level = 0.85 * next(u) ** 1.3
     vivid = 0.04 + 0.35 * next(u) ** 3
     wall = np.array([level * np.exp(vivid * next(n)) for _ in range(3)])
     other = np.array([level * np.exp(vivid * next(n)) for _ in range(3)]) + 0.2 * next(n)
-    place, shade = rng.random((BLOBS, 6)), rng.random((BLOBS, 1)) ** 1.2
+    place, shade = rng.random((BLOBS, 6)), 0.9 * rng.random((BLOBS, 1)) ** 1.4
     chroma = np.clip(rng.standard_normal((BLOBS, 3)), -3.0, 3.0)
     blobs = np.concatenate(
         [

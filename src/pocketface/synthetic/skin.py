@@ -1,5 +1,6 @@
 """Skin: its colour over the face at vertices, and its marks at fragments."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -130,19 +131,22 @@ def beard_growth(look: Appearance, places: SkinPlaces) -> tuple[Tensor, Tensor]:
 
 
 def _paint_blotches(canvas: Canvas, look: Appearance) -> None:
-    """Blotches and freckles: part of who the person is."""
-    image, x, y = canvas.image, canvas.place["x"], canvas.place["y"]
-    row, column, blotch, freckles = look.at(image, "skin_row", "skin_column", "blotch", "freckles")
-    i, j = (y * 0.8 + row).to(torch.int32), (x * 0.8 + column).to(torch.int32)
-    cloud = plates.read("cloud", i, j)
-    grain = plates.read("grain", i, j)
-    fine = plates.read("grain", (y * 1.9 + column).to(torch.int32), (x * 1.9 + row).to(torch.int32))
-    dark = 1 - (fine - 0.7).clamp_(0, 1) * freckles
-    keep = 1 + blotch * (cloud + 0.5 * grain)
-    rest = (keep - 0.6 * blotch * cloud) * dark
-    canvas.colour["albedo"] = canvas.colour["albedo"] * torch.stack(
-        [keep * dark, rest, rest * dark]
-    )
+    """Skin is never of one colour: blotches at the person's own place on the plate."""
+    row, column, blotch = look.at(canvas.image, "skin_row", "skin_column", "blotch")
+    i = (canvas.place["y"] * 0.8 + row).to(torch.int32)
+    j = (canvas.place["x"] * 0.8 + column).to(torch.int32)
+    uneven = blotch * plates.read("skin", i, j)
+    keep = 1 + uneven
+    rest = keep - 0.5 * uneven
+    canvas.colour["albedo"] = canvas.colour["albedo"] * torch.stack([keep, rest, rest])
+
+
+def _paint_freckles(canvas: Canvas, look: Appearance) -> None:
+    row, column, freckles = look.at(canvas.image, "skin_row", "skin_column", "freckles")
+    i = (canvas.place["y"] * 1.9 + column).to(torch.int32)
+    j = (canvas.place["x"] * 1.9 + row).to(torch.int32)
+    dark = 1 - (plates.read("grain", i, j) - 0.7).clamp_(0, 1) * freckles
+    canvas.colour["albedo"] = canvas.colour["albedo"] * torch.stack([dark, dark, dark * dark])
 
 
 def _paint_moles(canvas: Canvas, look: Appearance) -> None:
@@ -155,17 +159,21 @@ def _paint_moles(canvas: Canvas, look: Appearance) -> None:
         canvas.colour["albedo"] = canvas.colour["albedo"] * (1 - 0.8 * cover)
 
 
-BLOTCHES = Painter(
-    where=None,
-    paint=_paint_blotches,
-    places=("x", "y"),
-    colours=("albedo",),
+def _on_faces(name: str) -> Callable[[Canvas, Appearance], Tensor]:
+    """The fragments of the front of faces whose column `name` is above 0."""
+
+    def where(canvas: Canvas, look: Appearance) -> Tensor:
+        return (canvas.place["z"] > 20) & (look.at(canvas.image, name)[0] > 0)
+
+    return where
+
+
+BLOTCHES = Painter(where=None, paint=_paint_blotches, places=("x", "y"), colours=("albedo",))
+FRECKLES = Painter(
+    where=_on_faces("freckles"), paint=_paint_freckles, places=("x", "y"), colours=("albedo",)
 )
 MOLES = Painter(
-    where=lambda canvas, look: (canvas.place["z"] > 20) & (look.at(canvas.image, "moles")[0] > 0),
-    paint=_paint_moles,
-    places=("x", "y"),
-    colours=("albedo",),
+    where=_on_faces("moles"), paint=_paint_moles, places=("x", "y"), colours=("albedo",)
 )
 
 

@@ -92,13 +92,11 @@ def light_field() -> LightField:
     pixel = seen[..., :2] * [_MAP_SCALE, -_MAP_SCALE] + _MAP / 2
     depth = (_DEPTH_RANGE / 2 - seen[..., 2]) / _DEPTH_RANGE
     triangles = torch.as_tensor(head.triangles).int()
-    ones = torch.ones(len(triangles), dtype=torch.int32)
     (fragments,) = rasterise(
         torch.as_tensor(np.round(pixel * SUBPIXEL).astype(np.int32).transpose(0, 2, 1)),
         torch.as_tensor(depth.astype(np.float32)),
         triangles,
-        ones * 0,
-        ones.float(),
+        torch.zeros(len(triangles), dtype=torch.int32),
         1,
         _MAP,
     )
