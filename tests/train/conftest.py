@@ -105,6 +105,18 @@ def teacher_run(tmp_path_factory, tiny_recipe, train_run) -> Path:
 
 
 @pytest.fixture
+def picture() -> None:
+    """A test that asks for this gets a picture from each run."""
+
+
+@pytest.fixture(autouse=True)
+def _no_picture(request, monkeypatch) -> None:
+    """The picture costs as much as the rest of a tiny run."""
+    if "picture" not in request.fixturenames:
+        monkeypatch.setattr("pocketface.train.loop.draw_curves", lambda run: None)
+
+
+@pytest.fixture
 def every_step(monkeypatch) -> None:
     """A row of the log for every step, so that rows of two runs can be compared."""
     monkeypatch.setattr("pocketface.train.loop.LOG_EVERY", 1)

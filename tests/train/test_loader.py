@@ -205,6 +205,12 @@ def _children() -> list[int]:
     return [int(number) for number in listing.read_text().split()]
 
 
+def test_decoding_into_memory_tells_its_progress(tiny_faces):
+    told: list[int] = []
+    make(tiny_faces, progress=told.append)
+    assert sum(told) == 30
+
+
 def test_images_can_be_sent_to_workers(tiny_faces):
     images = pickle.loads(pickle.dumps(FaceImages(tiny_faces, 32)))
     pixels, faults = images.__getitems__([7, 2])

@@ -1,8 +1,10 @@
 """A run that was stopped or killed ends with the very same bytes as one that was not."""
 
+import functools
 import os
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,21 +22,47 @@ LESSONS = ["alone", "live", "cached", "multi-step", "multi-step cached"]
 CLOCKED = ("images_per_second", "loader_wait")
 
 
-@pytest.fixture
-def lesson(request, tiny_recipe, teacher_run, tmp_path, tiny_pairs) -> Recipe:
+@pytest.fixture(scope="session")
+def make_lesson(tiny_recipe, teacher_run, tiny_pairs, tmp_path_factory) -> Callable[[str], Recipe]:
     """Nine steps in three epochs, with validation and milestones."""
-    distill = {
-        "alone": None,
-        "live": {"teacher": str(teacher_run)},
-        "cached": {"teacher": str(teacher_run), "cache": str(tmp_path / "cache")},
-        "multi-step": {"teacher": str(teacher_run), "multi_step": True},
-        "multi-step cached": {
-            "teacher": str(teacher_run),
-            "multi_step": True,
-            "cache": str(tmp_path / "cache"),
-        },
-    }[request.param]
-    return tiny_recipe(distill=distill, validation=tiny_pairs, milestones=True)
+    caches = tmp_path_factory.mktemp("caches")
+
+    def make(name: str) -> Recipe:
+        teacher = {"teacher": str(teacher_run)}
+        steps = teacher | {"multi_step": True}
+        distill = {
+            "alone": None,
+            "live": teacher,
+            "cached": teacher | {"cache": str(caches)},
+            "multi-step": steps,
+            "multi-step cached": steps | {"cache": str(caches)},
+        }[name]
+        return tiny_recipe(distill=distill, validation=tiny_pairs, milestones=True)
+
+    return make
+
+
+@pytest.fixture
+def lesson(request, make_lesson) -> Recipe:
+    return make_lesson(request.param)
+
+
+@pytest.fixture(scope="session")
+def whole_runs(make_lesson, train_run, tmp_path_factory) -> Callable[[str], Path]:
+    """A run of each lesson that was never stopped."""
+
+    @functools.cache
+    def make(name: str) -> Path:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("pocketface.train.loop.LOG_EVERY", 1)
+            return train_run(make_lesson(name), tmp_path_factory.mktemp("whole") / "run").run
+
+    return make
+
+
+@pytest.fixture
+def whole(request, whole_runs) -> Path:
+    return whole_runs(request.node.callspec.params["lesson"])
 
 
 class Killed(BaseException):
@@ -100,8 +128,7 @@ def assert_same_run(ours: Path, theirs: Path) -> None:
 
 
 @pytest.mark.parametrize("lesson", LESSONS, indirect=True)
-def test_stopped_in_mid_epoch(lesson, tmp_path, train_run, monkeypatch):
-    train_run(lesson, tmp_path / "whole")
+def test_stopped_in_mid_epoch(lesson, whole, tmp_path, train_run, monkeypatch):
     at_step(monkeypatch, 5, interrupt)
     with pytest.raises(StoppedError, match=r"is saved. Go on with the same command and --resume"):
         train_run(lesson, tmp_path / "run")
@@ -109,32 +136,32 @@ def test_stopped_in_mid_epoch(lesson, tmp_path, train_run, monkeypatch):
     assert (position.epoch, position.step_in_epoch, position.step) == (1, 2, 5)
     assert not (tmp_path / "run" / "last.safetensors").exists()
     train_run(lesson, tmp_path / "run", resume=True)
-    assert_same_run(tmp_path / "run", tmp_path / "whole")
+    assert_same_run(tmp_path / "run", whole)
 
 
 @pytest.mark.parametrize("lesson", ["alone"], indirect=True)
 @pytest.mark.parametrize("steps", [(1,), (3,), (9,), (2, 1, 3)])
-def test_stopped_at_other_steps_and_more_than_once(lesson, tmp_path, train_run, monkeypatch, steps):
-    train_run(lesson, tmp_path / "whole")
+def test_stopped_at_other_steps_and_more_than_once(
+    lesson, whole, tmp_path, train_run, monkeypatch, steps
+):
     for sitting, step in enumerate(steps):
         with monkeypatch.context() as patch:
             at_step(patch, step, interrupt)
             with pytest.raises(StoppedError):
                 train_run(lesson, tmp_path / "run", resume=sitting > 0)
     train_run(lesson, tmp_path / "run", resume=True)
-    assert_same_run(tmp_path / "run", tmp_path / "whole")
+    assert_same_run(tmp_path / "run", whole)
 
 
 @pytest.mark.parametrize("lesson", LESSONS, indirect=True)
-def test_killed_in_mid_epoch(lesson, tmp_path, train_run, monkeypatch):
-    train_run(lesson, tmp_path / "whole")
+def test_killed_in_mid_epoch(lesson, whole, tmp_path, train_run, monkeypatch):
     at_step(monkeypatch, 6, kill)
     with pytest.raises(Killed):
         train_run(lesson, tmp_path / "run")
     # The end of the first epoch is the newest that was saved.
     assert load_checkpoint(tmp_path / "run" / "last.ckpt").position.step == 3
     train_run(lesson, tmp_path / "run", resume=True)
-    assert_same_run(tmp_path / "run", tmp_path / "whole")
+    assert_same_run(tmp_path / "run", whole)
 
 
 @pytest.mark.parametrize("lesson", ["alone"], indirect=True)
@@ -151,8 +178,7 @@ def test_killed_in_mid_epoch(lesson, tmp_path, train_run, monkeypatch):
         ("pocketface.train.loop.draw_curves", 1),
     ],
 )
-def test_killed_while_it_writes(lesson, tmp_path, train_run, monkeypatch, place, time):
-    train_run(lesson, tmp_path / "whole")
+def test_killed_while_it_writes(lesson, whole, tmp_path, train_run, monkeypatch, place, time):
     with monkeypatch.context() as patch:
         calls = 0
 
@@ -175,12 +201,13 @@ def test_killed_while_it_writes(lesson, tmp_path, train_run, monkeypatch, place,
         with pytest.raises(Killed):
             train_run(lesson, tmp_path / "run")
     train_run(lesson, tmp_path / "run", resume=True)
-    assert_same_run(tmp_path / "run", tmp_path / "whole")
+    assert_same_run(tmp_path / "run", whole)
 
 
 @pytest.mark.parametrize("lesson", ["alone"], indirect=True)
-def test_checkpoints_in_between_do_not_touch_the_outcome(lesson, tmp_path, train_run, monkeypatch):
-    train_run(lesson, tmp_path / "whole")
+def test_checkpoints_in_between_do_not_touch_the_outcome(
+    lesson, whole, tmp_path, train_run, monkeypatch
+):
     often = lesson.model_copy(update={"checkpoint_minutes": 1e-9})
     with monkeypatch.context() as patch:
         at_step(patch, 6, kill)
@@ -190,12 +217,11 @@ def test_checkpoints_in_between_do_not_touch_the_outcome(lesson, tmp_path, train
     assert len(list((tmp_path / "run" / "checkpoints").iterdir())) == 2
     # How often a run is saved may be changed in its middle.
     train_run(lesson, tmp_path / "run", resume=True)
-    assert_same_run(tmp_path / "run", tmp_path / "whole")
+    assert_same_run(tmp_path / "run", whole)
 
 
 @pytest.mark.parametrize("lesson", ["alone"], indirect=True)
-def test_an_older_checkpoint_can_be_gone_on_from(lesson, tmp_path, train_run, monkeypatch):
-    train_run(lesson, tmp_path / "whole")
+def test_an_older_checkpoint_can_be_gone_on_from(lesson, whole, tmp_path, train_run, monkeypatch):
     at_step(monkeypatch, 8, kill)
     run = tmp_path / "run"
     with pytest.raises(Killed):
@@ -206,7 +232,7 @@ def test_an_older_checkpoint_can_be_gone_on_from(lesson, tmp_path, train_run, mo
         train_run(lesson, run, resume=True)
     older = run / "checkpoints" / "step_000000003.ckpt"
     train_run(lesson, run, resume=True, checkpoint=older)
-    assert_same_run(run, tmp_path / "whole")
+    assert_same_run(run, whole)
 
 
 @pytest.mark.parametrize("lesson", ["alone"], indirect=True)

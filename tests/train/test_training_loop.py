@@ -40,6 +40,7 @@ def test_a_few_epochs_lower_the_loss(tmp_path, tiny_recipe, train_run, kind):
     assert np.mean(losses[-3:]) < 0.75 * np.mean(losses[:3])
 
 
+@pytest.mark.usefixtures("picture")
 def test_what_a_run_leaves(tmp_path, tiny_recipe, train_run, tiny_people):
     recipe = tiny_recipe(data={"licence": "CC0"})
     run = tmp_path / "run"

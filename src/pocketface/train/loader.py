@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
@@ -106,6 +106,7 @@ class FaceLoader:
         workers: decoding processes; 0 decodes in this one.
         in_memory: decode everything once, now, and keep it.
         pin_memory: whether batches go to a GPU.
+        progress: hears how many images were decoded into memory.
 
     Raises:
         RecipeError: if the set holds fewer images than one global batch, or images would be
@@ -124,6 +125,7 @@ class FaceLoader:
         workers: int = 0,
         in_memory: bool = False,
         pin_memory: bool = False,
+        progress: Callable[[int], None] = lambda images: None,
     ) -> None:
         self.images = FaceImages(faces, image_size)
         self.labels = np.asarray(faces.labels, np.int64)
@@ -150,7 +152,7 @@ class FaceLoader:
                 f"Got {augment.shift} instead."
             )
         if in_memory:
-            self._decode_all()
+            self._decode_all(progress)
 
     @property
     def steps(self) -> int:
@@ -231,13 +233,16 @@ class FaceLoader:
             batches = iter(self._worker_batches)
         yield from batches
 
-    def _decode_all(self) -> None:
+    def _decode_all(self, progress: Callable[[int], None]) -> None:
         size = self.images.image_size
         memory = np.zeros((len(self.images), size, size, 3), np.uint8)
         # The decoder releases the interpreter's lock, so threads share the work.
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             faults = pool.map(self.images.read_into, range(len(memory)), memory)
-            self.faults = {index: fault for index, fault in enumerate(faults) if fault}
+            for index, fault in enumerate(faults):
+                if fault:
+                    self.faults[index] = fault
+                progress(1)
         self.unreadable.update(self.faults.values())
         self.memory = memory
 

@@ -1,6 +1,7 @@
 """The training loop: one for a teacher, a student alone, and a student with a teacher."""
 
 import time
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,10 +31,8 @@ from pocketface.train.teachers import create_teacher
 from pocketface.train.validation import Validator
 from pocketface.train.window import LogWindow, timed
 
-LOG_EVERY = 20
-
-_SHOWN = 5
-"""How many unreadable images are named at a time."""
+LOG_EVERY = 20  # steps
+_SHOWN = 5  # unreadable images that are named at a time
 
 
 @dataclass(frozen=True)
@@ -86,17 +85,7 @@ class Trainer:
             self.preprocessing,
             fabric,
         )
-        self.loader = FaceLoader(
-            self.faces,
-            image_size=backbone.image_size,
-            batch_size=recipe.batch_size,
-            seed=recipe.seed,
-            augment=recipe.augment,
-            share=Share(fabric.global_rank, fabric.world_size),
-            workers=recipe.data.workers,
-            in_memory=recipe.data.in_memory,
-            pin_memory=fabric.device.type == "cuda",
-        )
+        self.loader = self._create_loader(backbone.image_size)
         self.step.teacher = self._create_teacher(backbone)
         self.validator = Validator(recipe.validation, self.preprocessing)
         self.position = Position()
@@ -260,6 +249,25 @@ class Trainer:
         )
         self.step.set_rate(rate)
         return rate
+
+    def _create_loader(self, image_size: int) -> FaceLoader:
+        recipe = self.recipe
+        quiet = self.quiet or not recipe.data.in_memory
+        with closing(
+            Screen("decoding the training set", len(self.faces), 0, "images", quiet)
+        ) as screen:
+            return FaceLoader(
+                self.faces,
+                image_size=image_size,
+                batch_size=recipe.batch_size,
+                seed=recipe.seed,
+                augment=recipe.augment,
+                share=Share(self.fabric.global_rank, self.fabric.world_size),
+                workers=recipe.data.workers,
+                in_memory=recipe.data.in_memory,
+                pin_memory=self.fabric.device.type == "cuda",
+                progress=screen.advance,
+            )
 
     def _create_teacher(self, backbone: Backbone) -> Teacher | None:
         config = self.recipe.distill
