@@ -54,6 +54,8 @@ def measure_baselines(data: Path) -> dict[str, float]:
     learnt = PcaEmbedder(np.stack([decode_rgb(faces.encoded(i), faces.name(i)) for i in chosen]))
     benchmark = PairBenchmark.load(data / "lfw_open_set.json", data / "lfw112")
     return {
-        "raw pixels": benchmark.run(PixelEmbedder(), replicates=0).accuracy.value,
-        "whitened PCA of the train people": benchmark.run(learnt, replicates=0).accuracy.value,
+        "raw pixels": benchmark.run(PixelEmbedder(), replicates=0).result.accuracy.value,
+        "whitened PCA of the train people": benchmark.run(
+            learnt, replicates=0
+        ).result.accuracy.value,
     }

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from pocketface.benchmarks.report import read_report
+from pocketface.benchmarks.pair_result import PairResult
+from pocketface.benchmarks.report import read_report, read_scores
 from pocketface.card import card_path, read_card
 from pocketface.cli.main import app
 from pocketface.embedding import load_embedder
@@ -47,7 +48,7 @@ def test_from_foreign_weights_to_a_decision(workplace):
     assert code == 0
     assert "Accuracy" in out
     assert "pocketface verify" in out
-    result = read_report(workplace / "runs" / "tiny-on-all" / "report.json")
+    result = read_report(workplace / "runs" / "tiny-on-all" / "report.json", PairResult)
     card = read_card(workplace / "tiny.onnx")
     assert card is not None
     assert card.architecture == "foreign"
@@ -74,12 +75,11 @@ def test_from_foreign_weights_to_a_decision(workplace):
 
 def test_verify_decides_as_the_benchmark_did(workplace):
     """At the card's threshold, `verify` accepts exactly the TAR and FAR that were measured."""
-    evaluate(*DESCRIPTION, "--write-card", "--no-flip", "--scores")
-    result = read_report(workplace / "runs" / "tiny-on-all" / "report.json")
+    evaluate(*DESCRIPTION, "--write-card", "--no-flip")
+    scores = read_scores(workplace / "runs" / "tiny-on-all" / "report.json")
     pairs = json.loads((workplace / "all.json").read_text())
     threshold = read_card(workplace / "tiny.onnx").thresholds[0]
     assert threshold.flip is False
-    scores = np.array(result.scores)
     nearest = np.argsort(np.abs(scores - threshold.similarity))[:4]
     for pair in nearest:
         left, right, _ = pairs[pair]
@@ -105,7 +105,7 @@ def test_json_is_alone_on_standard_output(workplace):
     assert code == 0
     found = json.loads(out)
     assert found["benchmark"] == "all"
-    assert "scores" not in found
+    assert found["kind"] == "pairs"
     assert "report.html" in err
     assert (workplace / "report" / "figures" / "roc.png").is_file()
 

@@ -6,8 +6,15 @@ import pytest
 from pocketface.benchmarks import PairBenchmark
 from pocketface.benchmarks.hardest import hardest_pairs
 from pocketface.benchmarks.page import page
+from pocketface.benchmarks.pair_result import PairResult
 from pocketface.benchmarks.people import people_by_folder
-from pocketface.benchmarks.report import markdown, read_report, write_report
+from pocketface.benchmarks.report import (
+    Measurement,
+    markdown,
+    read_report,
+    read_scores,
+    write_report,
+)
 from pocketface.benchmarks.thresholds import choose_threshold, thresholds_of, with_thresholds
 from pocketface.card import ModelCard, Threshold
 from pocketface.data.pairs import PairSet
@@ -66,11 +73,16 @@ def embedder(tmp_path_factory, tiny_onnx):
 
 
 @pytest.fixture(scope="module")
-def result(benchmark_, embedder):
+def run(benchmark_, embedder):
     return benchmark_.run(embedder, model="tiny")
 
 
-def test_the_figures_are_those_of_embedding_every_pair_by_hand(benchmark_, embedder, result):
+@pytest.fixture(scope="module")
+def result(run):
+    return run.result
+
+
+def test_the_figures_are_those_of_embedding_every_pair_by_hand(benchmark_, embedder, run, result):
     pairs = benchmark_.pairs
     similarity = []
     for left, right in zip(pairs.left, pairs.right, strict=True):
@@ -82,7 +94,7 @@ def test_the_figures_are_those_of_embedding_every_pair_by_hand(benchmark_, embed
             )
         a, b = (vector / np.linalg.norm(vector) for vector in sums)
         similarity.append(float(a @ b))
-    np.testing.assert_allclose(result.scores, similarity, atol=1e-5)
+    np.testing.assert_allclose(run.scores, similarity, atol=1e-5)
     assert result.pairs == 240
     assert result.genuine_pairs == result.impostor_pairs == 120
     assert result.people == 9
@@ -91,8 +103,8 @@ def test_the_figures_are_those_of_embedding_every_pair_by_hand(benchmark_, embed
     assert len(result.folds) == 10
     assert result.accuracy.value == pytest.approx(np.mean([f.accuracy for f in result.folds]))
     point = result.operating_points[0]
-    scores = np.array(result.scores)
-    assert point.measured_far == (scores[~pairs.same] >= point.similarity).mean()
+    scores = run.scores
+    assert point.measured_far.value == (scores[~pairs.same] >= point.similarity).mean()
     assert point.tar.value == (scores[pairs.same] >= point.similarity).mean()
 
 
@@ -103,7 +115,9 @@ def test_every_image_is_embedded_once_and_its_mirror_once(benchmark_, embedder):
     assert counting.shown == 2 * used
     assert told[-1] == (used, used)
     counting.shown = 0
-    plain = benchmark_.run(counting, flip=False, replicates=0)
+    plain_run = benchmark_.run(counting, flip=False, replicates=0)
+    assert plain_run.replicates is None
+    plain = plain_run.result
     assert counting.shown == used
     assert plain.flip is False
     assert plain.intervals is None
@@ -111,10 +125,10 @@ def test_every_image_is_embedded_once_and_its_mirror_once(benchmark_, embedder):
 
 
 def test_the_seed_decides_the_intervals_alone(benchmark_, embedder, result):
-    again = benchmark_.run(embedder, model="tiny")
+    again = benchmark_.run(embedder, model="tiny").result
     moved = {"embedding_seconds": 0.0}
     assert again.model_copy(update=moved) == result.model_copy(update=moved)
-    other = benchmark_.run(embedder, seed=1)
+    other = benchmark_.run(embedder, seed=1).result
     assert other.accuracy.value == result.accuracy.value
     assert (other.accuracy.low, other.auc.low) != (result.accuracy.low, result.auc.low)
 
@@ -137,7 +151,7 @@ def test_embeddings_without_direction_are_refused(benchmark_, tmp_path, tiny_onn
 
 def test_constant_embeddings_have_no_thresholds(benchmark_, tmp_path, tiny_onnx):
     flat = OnnxEmbedder(tiny_onnx(tmp_path / "flat.onnx", kind="zero", bias=1.0), SMALL)
-    found = benchmark_.run(flat, replicates=0)
+    found = benchmark_.run(flat, replicates=0).result
     assert found.operating_points == ()
     assert any("FAR 0.01 has no threshold" in text for text in found.not_measured)
     assert found.auc.value == 0.5
@@ -163,26 +177,35 @@ def test_a_set_that_names_nobody_is_resampled_over_pairs(benchmark_, embedder):
         pairs.same,
         [f"set.bin image {image}" for image in range(len(pairs.images))],
     )
-    found = PairBenchmark("set", nameless).run(embedder, replicates=50)
+    found = PairBenchmark("set", nameless).run(embedder, replicates=50).result
     assert found.people is None
     assert found.intervals.drawn == "pairs"
-    assert "does not say who" in markdown(found)
+    assert "does not say who" in markdown(found, {})
 
 
-def test_the_report_reads_back_as_the_result(tmp_path, benchmark_, result):
-    written = write_report(tmp_path / "report", result, benchmark_.pairs)
+def measurement(run):
+    return Measurement(run.result, {"roc.png": b"PNG"}, run.cases, run.replicates, run.scores)
+
+
+def test_the_report_reads_back_as_the_result(tmp_path, run, result):
+    written = write_report(tmp_path / "report", measurement(run))
     assert sorted(path.relative_to(tmp_path / "report").as_posix() for path in written) == [
         "figures/roc.png",
-        "figures/scores.png",
+        "replicates.npz",
         "report.html",
         "report.json",
         "report.md",
+        "scores.npy",
     ]
-    found = read_report(tmp_path / "report" / "report.json")
-    assert found == result.model_copy(update={"scores": None})
-    write_report(tmp_path / "report", result, benchmark_.pairs, scores=True)
-    assert read_report(tmp_path / "report" / "report.json") == result
+    report = tmp_path / "report" / "report.json"
+    assert read_report(report, PairResult) == result
+    np.testing.assert_allclose(read_scores(report), run.scores, atol=1e-7)
+    assert np.load(report.parent / "scores.npy").dtype == np.float32
     assert f"{100 * result.accuracy.value:.3f} %" in (tmp_path / "report/report.md").read_text()
+    write_report(tmp_path / "report", measurement(run)._replace(replicates=None, scores=None))
+    with pytest.raises(DataError, match=r"scores\.npy does not hold"):
+        read_scores(report)
+    assert not (tmp_path / "report" / "replicates.npz").exists()
 
 
 def test_the_schema_is_fixed(tmp_path, result):
@@ -191,16 +214,17 @@ def test_the_schema_is_fixed(tmp_path, result):
     path = tmp_path / "report.json"
     path.write_text(json.dumps(content))
     with pytest.raises(DataError, match="not a report"):
-        read_report(path)
+        read_report(path, PairResult)
     with pytest.raises(DataError, match="not a report"):
-        read_report(tmp_path / "missing.json")
+        read_report(tmp_path / "missing.json", PairResult)
 
 
-def test_the_page_stands_alone_and_escapes_names(benchmark_, result):
+def test_the_page_stands_alone_and_escapes_names(run):
+    result = run.result
     named = result.model_copy(
         update={"model": result.model.model_copy(update={"name": "<script>x"})}
     )
-    html = page(named, benchmark_.pairs, b"roc", b"scores")
+    html = page(named, {"roc.png": b"roc"}, run.cases)
     assert "<script>" not in html
     assert "&lt;script&gt;x" in html
     assert html.count("data:image/jpeg;base64,") == 2 * 16
@@ -208,16 +232,22 @@ def test_the_page_stands_alone_and_escapes_names(benchmark_, result):
     assert "src='figures" not in html
 
 
-def test_the_hardest_pairs_are_the_extremes(benchmark_, result):
-    matches, rejections = hardest_pairs(result, benchmark_.pairs, 5)
-    scores, same = np.array(result.scores), benchmark_.pairs.same
-    assert [p.similarity for p in matches] == sorted(scores[~same], reverse=True)[:5]
-    assert [p.similarity for p in rejections] == sorted(scores[same])[:5]
-    every = [p for kind in hardest_pairs(result, benchmark_.pairs, 1000) for p in kind]
+def test_the_hardest_pairs_are_the_extremes(benchmark_, run, result):
+    matches, rejections = hardest_pairs(result, run.scores, benchmark_.pairs, 5)
+    scores, same = run.scores, benchmark_.pairs.same
+    assert [p.similarity for p in matches.cases] == sorted(scores[~same], reverse=True)[:5]
+    assert [p.similarity for p in rejections.cases] == sorted(scores[same])[:5]
+    worst = int(np.argmax(np.where(same, -2, scores)))
+    left, right = benchmark_.pairs.left[worst], benchmark_.pairs.right[worst]
+    names = benchmark_.pairs.names
+    assert matches.cases[0].caption == f"{names[left]}\n{names[right]}"
+    assert np.array_equal(matches.cases[0].images[1], benchmark_.pairs.pixels(int(right)))
+    groups = hardest_pairs(result, run.scores, benchmark_.pairs, 1000)
+    every = [case for group in groups for case in group.cases]
     # Folds are of equal size: the share of wrong pairs is what accuracy lacks.
     assert sum(p.wrong for p in every) / len(every) == pytest.approx(1 - result.accuracy.value)
-    with pytest.raises(ValueError, match=r"no scores|another set"):
-        hardest_pairs(result.model_copy(update={"scores": (0.5,)}), benchmark_.pairs, 5)
+    with pytest.raises(ValueError, match="another set"):
+        hardest_pairs(result, run.scores[:1], benchmark_.pairs, 5)
 
 
 def card(thresholds=()):
@@ -273,7 +303,7 @@ def test_mobilefacenet_on_lfw(real_data):
         Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
     )
     lfw = PairBenchmark.load(real_data / "lfw_pairs.txt", real_data / "lfw112")
-    found = lfw.run(network, replicates=0)
+    found = lfw.run(network, replicates=0).result
     assert 100 * found.accuracy.value == pytest.approx(99.467, abs=0.05)
     assert 100 * found.accuracy_std == pytest.approx(0.34, abs=0.05)
     assert found.people == 4281

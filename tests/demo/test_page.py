@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pocketface.benchmarks.pair_benchmark import PairBenchmark
-from pocketface.benchmarks.pair_result import PairResult
+from pocketface.benchmarks.pair_benchmark import PairBenchmark, PairRun
 from pocketface.data.pairs import PairSet
 from pocketface.demo.examples import choose_examples
 from pocketface.demo.page import Story, write_page
@@ -33,25 +32,17 @@ def pair_set(people: int = 40) -> PairSet:
 
 
 @pytest.fixture(scope="module")
-def measured() -> tuple[PairSet, PairResult]:
-    pairs = pair_set()
-    return pairs, PairBenchmark("toy", pairs).run(PixelEmbedder(), replicates=0)
+def measured() -> PairRun:
+    return PairBenchmark("toy", pair_set()).run(PixelEmbedder(), replicates=0)
 
 
-def test_examples_are_what_they_are_called(measured: tuple[PairSet, PairResult]) -> None:
-    pairs, result = measured
-    examples = choose_examples(result, pairs, 3)
+def test_examples_are_what_they_are_called(measured: PairRun) -> None:
+    pairs = measured.pairs
+    examples = choose_examples(measured.result, measured.scores, pairs, 3)
     assert {(e.same, e.right_verdict) for e in examples} >= {(True, True), (False, True)}
-    truth = dict(
-        zip(zip(pairs.left.tolist(), pairs.right.tolist(), strict=True), pairs.same, strict=True)
-    )
-    scores = dict(
-        zip(
-            zip(pairs.left.tolist(), pairs.right.tolist(), strict=True),
-            result.scores or (),
-            strict=True,
-        )
-    )
+    compared = list(zip(pairs.left.tolist(), pairs.right.tolist(), strict=True))
+    truth = dict(zip(compared, pairs.same, strict=True))
+    scores = dict(zip(compared, measured.scores, strict=True))
     for example in examples:
         assert truth[example.left, example.right] == example.same
         assert scores[example.left, example.right] == example.similarity
@@ -59,14 +50,7 @@ def test_examples_are_what_they_are_called(measured: tuple[PairSet, PairResult])
     assert all(kinds.count(kind) <= 3 for kind in set(kinds))
 
 
-def test_examples_need_scores(measured: tuple[PairSet, PairResult]) -> None:
-    pairs, result = measured
-    with pytest.raises(ValueError, match="scores"):
-        choose_examples(result.model_copy(update={"scores": None}), pairs, 3)
-
-
-def test_the_page_tells_everything(measured: tuple[PairSet, PairResult], tmp_path: Path) -> None:
-    pairs, result = measured
+def test_the_page_tells_everything(measured: PairRun, tmp_path: Path) -> None:
     networks = [
         Measured("teacher (a)", 1_000_000, 50_000_000, {"toy": 0.9}),
         Measured("student (b<c>)", 261_536, 10_000_000, {"toy": 0.85}),
@@ -76,9 +60,10 @@ def test_the_page_tells_everything(measured: tuple[PairSet, PairResult], tmp_pat
     story = Story(
         networks=networks,
         pixels={"toy": 0.6},
-        results={"toy": result},
-        pairs=pairs,
+        results={"toy": measured.result},
+        pairs=measured.pairs,
         shown="toy",
+        scores=measured.scores,
         curves={"student": curve},
         commands=[(["train", "a b", "--out", "x"], 12.3)],
     )

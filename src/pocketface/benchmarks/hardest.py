@@ -1,64 +1,51 @@
-"""The pairs that a network gets most wrong: look at them before believing a figure."""
-
-import base64
-import io
-from dataclasses import dataclass
+"""The pairs that a network gets most wrong, as cases to look at."""
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
+from pocketface.benchmarks.cases import Case, CaseGroup
 from pocketface.benchmarks.folds import fold_numbers
 from pocketface.benchmarks.pair_result import PairResult
 from pocketface.data.pairs import PairSet
 
-_THUMBNAIL = 112
-"""Largest side of a thumbnail in pixels."""
-
-
-@dataclass(frozen=True)
-class HardPair:
-    """A pair, how similar the network finds it, and whether its fold's threshold errs on it."""
-
-    left: int
-    right: int
-    similarity: float
-    wrong: bool
-
 
 def hardest_pairs(
-    result: PairResult, pairs: PairSet, count: int
-) -> tuple[list[HardPair], list[HardPair]]:
-    """The `count` most similar pairs of two people, and least similar pairs of one person."""
-    similarity = np.array(result.scores, np.float64)
-    if len(similarity) != len(pairs.same):
-        raise ValueError("the result carries no scores, or those of another set of pairs")
-    fold = fold_numbers(len(similarity), len(result.folds))
+    result: PairResult, scores: npt.NDArray[np.float64], pairs: PairSet, count: int
+) -> list[CaseGroup]:
+    """The `count` most similar pairs of two people, and least similar pairs of one person.
+
+    `scores` is float64 (P,), the similarity of each pair. A pair is wrong if the accuracy's
+    threshold of its fold errs on it.
+    """
+    if len(scores) != len(pairs.same):
+        raise ValueError(f"{len(scores)} scores belong to another set than {len(pairs)} pairs")
+    fold = fold_numbers(len(scores), len(result.folds))
     thresholds = np.array([entry.accuracy_threshold for entry in result.folds])[fold]
-    wrong = (2 - 2 * similarity < thresholds) != pairs.same
+    wrong = (2 - 2 * scores < thresholds) != pairs.same
 
-    def chosen(candidates: npt.NDArray[np.int64], order: npt.NDArray[np.float64]) -> list[HardPair]:
-        best = candidates[np.argsort(order[candidates], kind="stable")][:count]
-        return [
-            HardPair(
-                int(pairs.left[pair]),
-                int(pairs.right[pair]),
-                float(similarity[pair]),
-                bool(wrong[pair]),
-            )
-            for pair in best
-        ]
+    def cases(candidates: npt.NDArray[np.int64], order: npt.NDArray[np.float64]) -> list[Case]:
+        chosen = candidates[np.argsort(order[candidates], kind="stable")][:count]
+        return [_case(pairs, int(pair), float(scores[pair]), bool(wrong[pair])) for pair in chosen]
 
-    return (
-        chosen(np.flatnonzero(~pairs.same), -similarity),
-        chosen(np.flatnonzero(pairs.same), similarity),
+    return [
+        CaseGroup(
+            "Most similar pairs of two people",
+            cases(np.flatnonzero(~pairs.same), -scores),
+            "taken for one person",
+        ),
+        CaseGroup(
+            "Least similar pairs of one person",
+            cases(np.flatnonzero(pairs.same), scores),
+            "taken for two people",
+        ),
+    ]
+
+
+def _case(pairs: PairSet, pair: int, similarity: float, wrong: bool) -> Case:
+    images = [int(pairs.left[pair]), int(pairs.right[pair])]
+    return Case(
+        images=[pairs.pixels(image) for image in images],
+        caption="\n".join(pairs.names[image] for image in images),
+        similarity=similarity,
+        wrong=wrong,
     )
-
-
-def thumbnail(pairs: PairSet, image: int) -> str:
-    """Image number `image` as the data address of a small JPEG."""
-    picture = Image.fromarray(pairs.pixels(image))
-    picture.thumbnail((_THUMBNAIL, _THUMBNAIL))
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=88)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,29 +1,28 @@
-"""A result as one HTML page that needs no other file: figures, table, hardest pairs."""
+"""A result as one HTML page that needs no other file: table, curves, worst cases."""
 
+from collections.abc import Mapping, Sequence
 from html import escape
 
-from pocketface.benchmarks.hardest import HardPair, hardest_pairs, thumbnail
-from pocketface.benchmarks.pair_result import PairResult
+from pocketface.benchmarks.cases import Case, CaseGroup, thumbnail
+from pocketface.benchmarks.result import Result
 from pocketface.benchmarks.style import STYLE, png_address
-from pocketface.benchmarks.summary import interval_sentence, set_sentence, summary_rows
-from pocketface.data.pairs import PairSet
-
-_SHOWN = 8
-"""Hardest pairs of each kind on the page."""
 
 
-def page(result: PairResult, pairs: PairSet, roc_png: bytes, scores_png: bytes) -> str:
-    """The page's HTML. `result` must carry its scores; the PNG files are put inside."""
-    false_matches, false_rejections = hardest_pairs(result, pairs, _SHOWN)
-    title = escape(f"{result.model.name} on {result.benchmark}")
+def page(result: Result, figures: Mapping[str, bytes], cases: Sequence[CaseGroup]) -> str:
+    """The page's HTML; `figures` are PNG files by file name, put inside the page."""
     model = result.model
+    title = escape(f"{model.name} on {result.benchmark}")
     size = "" if model.parameters is None else f", {model.parameters:,} parameters"
+    measured, *others = result.sentences()
     rows = "\n".join(
         f"<tr><td>{escape(row.figure)}</td><td class='number'>{row.value}</td>"
         f"<td class='number'>{row.interval}</td><td>{escape(row.remark)}</td></tr>"
-        for row in summary_rows(result)
+        for row in result.rows()
     )
-    silences = "".join(f"<p class='faint'>{escape(text)}</p>" for text in result.not_measured)
+    curves = "\n".join(
+        f"<img src='{png_address(content)}' alt='{escape(figure_title(name))}'>"
+        for name, content in figures.items()
+    )
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -34,7 +33,7 @@ def page(result: PairResult, pairs: PairSet, roc_png: bytes, scores_png: bytes) 
 </head>
 <body>
 <h1>{title}</h1>
-<p>{escape(set_sentence(result))}</p>
+<p>{escape(measured)}</p>
 <p class="faint">Network: {escape(model.architecture)}, {model.embedding_size} numbers per
 embedding{size}; fingerprint {model.fingerprint[:12]}.</p>
 <div class="scroll"><table>
@@ -43,38 +42,48 @@ embedding{size}; fingerprint {model.fingerprint[:12]}.</p>
 {rows}
 </tbody>
 </table></div>
-<p class="faint">{escape(interval_sentence(result))}</p>
-{silences}
+{"".join(_remark(text) for text in others)}
 <h2>Curves</h2>
 <div class="figures">
-<img src="{png_address(roc_png)}" alt="ROC: true accept rate over false accept rate">
-<img src="{png_address(scores_png)}" alt="Similarities of pairs of one person and of two people">
+{curves}
 </div>
-{_section("Most similar pairs of two people", "taken for one person", false_matches, pairs)}
-{_section("Least similar pairs of one person", "taken for two people", false_rejections, pairs)}
+{"".join(_section(group) for group in cases)}
 </body>
 </html>
 """
 
 
-def _section(title: str, error: str, chosen: list[HardPair], pairs: PairSet) -> str:
-    wrong = sum(pair.wrong for pair in chosen)
-    cards = "\n".join(_card(pair, error, pairs) for pair in chosen)
-    return f"""<h2>{title}</h2>
-<p class="faint">{wrong} of these {len(chosen)} are {error} at their fold's threshold.</p>
+def figure_title(name: str) -> str:
+    """What a picture's file name says of it: 'roc.png' is 'roc'."""
+    return name.removesuffix(".png").replace("_", " ")
+
+
+def _remark(sentence: str) -> str:
+    kind = "warning" if sentence.startswith("Warning:") else "faint"
+    return f"<p class='{kind}'>{escape(sentence)}</p>\n"
+
+
+def _section(group: CaseGroup) -> str:
+    wrong = sum(case.wrong for case in group.cases)
+    cards = "\n".join(_card(case, group.error) for case in group.cases)
+    return f"""<h2>{escape(group.title)}</h2>
+<p class="faint">{wrong} of these {len(group.cases)} are {escape(group.error)}.</p>
 <div class="pairs">
 {cards}
-</div>"""
+</div>
+"""
 
 
-def _card(pair: HardPair, error: str, pairs: PairSet) -> str:
-    names = [escape(pairs.names[image]) for image in (pair.left, pair.right)]
+def _card(case: Case, error: str) -> str:
+    names = [escape(line) for line in case.caption.splitlines()]
     images = "".join(
-        f"<img src='{thumbnail(pairs, image)}' alt='{name}'>"
-        for image, name in zip((pair.left, pair.right), names, strict=True)
+        f"<img src='{thumbnail(pixels)}' alt='{names[min(number, len(names) - 1)]}'>"
+        for number, pixels in enumerate(case.images)
     )
-    verdict = f" <span class='wrong'>{error}</span>" if pair.wrong else ""
+    pictures = f"<div class='two'>{images}</div>" if images else ""
+    verdict = f" <span class='wrong'>{escape(error)}</span>" if case.wrong else ""
     return (
-        f"<figure><div class='two'>{images}</div>"
-        f"<figcaption><b>{pair.similarity:.3f}</b>{verdict}<br>{names[0]}<br>{names[1]}</figcaption></figure>"
+        f"<figure>{pictures}"
+        f"<figcaption><b>{case.similarity:.3f}</b>{verdict}<br>{'<br>'.join(names)}"
+        "</figcaption></figure>"
     )

@@ -7,24 +7,23 @@ the whole curve (`roc`).
 
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from pocketface.benchmarks.bootstrap import LEVEL, interval, pair_weights, person_weights
+from pocketface.benchmarks.cases import CaseGroup
 from pocketface.benchmarks.folds import fold_numbers
+from pocketface.benchmarks.hardest import hardest_pairs
+from pocketface.benchmarks.margins import rate_interval
 from pocketface.benchmarks.pair_metrics import FARS, FOLD_FAR, PairFigures, PairMetrics
-from pocketface.benchmarks.pair_result import (
-    Estimate,
-    FoldResult,
-    Intervals,
-    MeasuredModel,
-    OperatingPoint,
-    PairResult,
-    RocPoint,
-)
+from pocketface.benchmarks.pair_result import FoldResult, OperatingPoint, PairResult, RocPoint
 from pocketface.benchmarks.people import people_by_folder
+from pocketface.benchmarks.replicates import Replicates
+from pocketface.benchmarks.result import Estimate, Intervals, measured_model
 from pocketface.benchmarks.roc import Roc, check_kinds
 from pocketface.data.pairs import PairSet, load_pairs
 from pocketface.embedding.embedder import Embedder, Progress
@@ -33,6 +32,30 @@ from pocketface.embedding.unit import similarity_of, squared_distances, unit
 
 _BATCH = 64
 _CURVE_POINTS = 200
+_SHOWN = 8
+"""Hardest pairs of each kind in a report."""
+
+
+@dataclass(frozen=True)
+class PairRun:
+    """A result, and what it was made of.
+
+    Attributes:
+        result: the figures.
+        scores: float64 (P,), the cosine similarity of each pair, in the set's order.
+        pairs: the set.
+        replicates: of the figures, for a paired comparison; None without intervals.
+    """
+
+    result: PairResult
+    scores: npt.NDArray[np.float64]
+    pairs: PairSet
+    replicates: Replicates | None
+
+    @property
+    def cases(self) -> list[CaseGroup]:
+        """The pairs that the network gets most wrong, with their pictures."""
+        return hardest_pairs(self.result, self.scores, self.pairs, _SHOWN)
 
 
 @dataclass(frozen=True)
@@ -48,6 +71,11 @@ class PairBenchmark:
     def __post_init__(self) -> None:
         check_kinds(self.pairs.same)
         fold_numbers(len(self.pairs), self.pairs.folds)
+
+    @cached_property
+    def data(self) -> str:
+        """Content identity of the set; see `PairSet.fingerprint`."""
+        return self.pairs.fingerprint()
 
     @classmethod
     def load(cls, path: Path, images: Path | None = None) -> "PairBenchmark":
@@ -66,7 +94,7 @@ class PairBenchmark:
         replicates: int = 1000,
         seed: int = 0,
         model: str = "model",
-    ) -> PairResult:
+    ) -> PairRun:
         """Embed the images, score the pairs and measure.
 
         Args:
@@ -101,17 +129,11 @@ class PairBenchmark:
             spread = metrics.replicates(weights, fars)
         figures = metrics.figures()
         points, silences = _operating_points(figures.roc, fars, impostors, pairs.folds, spread)
-        card = embedder.card
-        return PairResult(
+        drawn: Literal["people", "pairs"] = "pairs" if people is None else "people"
+        result = PairResult(
             benchmark=self.name,
-            model=MeasuredModel(
-                name=model,
-                architecture="foreign" if card is None else card.architecture,
-                embedding_size=embedder.embedding_size,
-                parameters=None if card is None else card.parameters,
-                fingerprint=embedder.fingerprint,
-                preprocessing=embedder.preprocessing,
-            ),
+            data=self.data,
+            model=measured_model(embedder, model),
             flip=flip,
             pairs=len(distances),
             genuine_pairs=len(distances) - impostors,
@@ -128,18 +150,18 @@ class PairBenchmark:
             eer=_estimate(figures.roc.equal_error_rate(), spread.get("eer")),
             operating_points=points,
             not_measured=silences,
-            intervals=Intervals(
-                drawn="pairs" if people is None else "people",
-                level=LEVEL,
-                replicates=replicates,
-                seed=seed,
-            )
+            intervals=Intervals(drawn=drawn, level=LEVEL, replicates=replicates, seed=seed)
             if replicates
             else None,
             folds=_fold_results(figures),
             roc=_thin(figures.roc, impostors),
             embedding_seconds=seconds,
-            scores=tuple(similarity_of(distances).tolist()),
+        )
+        return PairRun(
+            result=result,
+            scores=similarity_of(distances),
+            pairs=pairs,
+            replicates=_kept(result, spread, drawn, seed) if replicates else None,
         )
 
     def distances(
@@ -197,7 +219,7 @@ def _operating_points(
         points.append(
             OperatingPoint(
                 far=far,
-                measured_far=float(roc.far[index]),
+                measured_far=_far_estimate(float(roc.far[index]), impostors),
                 tar=_estimate(float(roc.tar[index]), spread.get(f"tar@{far:g}")),
                 similarity=similarity,
             )
@@ -210,6 +232,33 @@ def _estimate(value: float, replicates: npt.NDArray[np.float64] | None) -> Estim
     if ends is None:
         return Estimate(value=value)
     return Estimate(value=value, low=ends[0], high=ends[1])
+
+
+def _far_estimate(far: float, impostors: int) -> Estimate:
+    low, high = rate_interval(round(far * impostors), impostors, LEVEL)
+    return Estimate(value=far, low=low, high=high)
+
+
+def _kept(
+    result: PairResult, spread: dict[str, npt.NDArray[np.float64]], drawn: str, seed: int
+) -> Replicates:
+    """The figures and their replicates, under the names that the report has for them."""
+    figures = {
+        "Accuracy": (result.accuracy, "accuracy"),
+        f"TAR at FAR {result.fold_far:g}, over folds": (result.fold_tar, "fold_tar"),
+        "Equal error rate": (result.eer, "eer"),
+        "Area under ROC": (result.auc, "auc"),
+    }
+    for point in result.operating_points:
+        figures[f"TAR at FAR {point.far:g}, all pairs"] = (point.tar, f"tar@{point.far:g}")
+    return Replicates(
+        data=result.data,
+        model=result.model.fingerprint,
+        drawn=drawn,
+        seed=seed,
+        values={name: estimate.value for name, (estimate, _) in figures.items()},
+        draws={name: spread[key] for name, (_, key) in figures.items()},
+    )
 
 
 def _fold_results(figures: PairFigures) -> tuple[FoldResult, ...]:

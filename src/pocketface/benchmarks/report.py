@@ -1,18 +1,28 @@
 """The folder that a measurement leaves: JSON for programs, Markdown and HTML for people."""
 
 import errno
+import io
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import ValidationError
 
 from pocketface import atomic
-from pocketface.benchmarks.figures import roc_png, scores_png
-from pocketface.benchmarks.page import page
-from pocketface.benchmarks.pair_result import PairResult
-from pocketface.benchmarks.summary import interval_sentence, set_sentence, summary_rows
-from pocketface.data.pairs import PairSet
+from pocketface.benchmarks.cases import CaseGroup
+from pocketface.benchmarks.page import figure_title, page
+from pocketface.benchmarks.replicates import FILE as REPLICATES
+from pocketface.benchmarks.replicates import Replicates, write_replicates
+from pocketface.benchmarks.result import Record, Result
 from pocketface.errors import DataError
+
+R = TypeVar("R", bound=Record)
+
+SCORES = "scores.npy"
+"""The similarity of each pair beside a `report.json`, float32 (P,), in the set's order."""
 
 
 def check_folder(folder: Path) -> None:
@@ -25,58 +35,98 @@ def check_folder(folder: Path) -> None:
         raise _unwritable(folder, error) from error
 
 
-def write_report(
-    folder: Path, result: PairResult, pairs: PairSet, *, scores: bool = False
-) -> list[Path]:
+class Measurement(NamedTuple):
+    """All that goes into a report.
+
+    Attributes:
+        result: the figures.
+        figures: pictures, PNG files by file name.
+        cases: what the network gets most wrong.
+        replicates: of the figures, if a paired comparison is to be possible.
+        scores: float64 (P,), the similarities of a set of pairs, if they are to be kept.
+    """
+
+    result: Result
+    figures: Mapping[str, bytes]
+    cases: Sequence[CaseGroup]
+    replicates: Replicates | None = None
+    scores: npt.NDArray[np.float64] | None = None
+
+
+def write_report(folder: Path, measured: Measurement) -> list[Path]:
     """Write `report.json`, `report.md`, `report.html` and `figures/*.png` into `folder`.
 
-    `result` must carry its scores; they go into the JSON only with `scores`. Files of an older
-    report are replaced. Returns the files written; raises DataError if the folder cannot be
+    Replicates and scores go into files of their own. Files of an older report are replaced or
+    removed. Returns the files written, the page last; raises DataError if the folder cannot be
     written.
     """
-    pictures = {"roc.png": roc_png(result), "scores.png": scores_png(result, pairs.same)}
-    texts = {
-        "report.json": result.model_dump_json(indent=2, exclude=None if scores else {"scores"}),
-        "report.md": markdown(result),
-        "report.html": page(result, pairs, pictures["roc.png"], pictures["scores.png"]),
-    }
+    result, figures, cases, replicates, scores = measured
     written = []
+
+    def write(path: Path, content: bytes) -> None:
+        atomic.write_bytes(path, content)
+        written.append(path)
+
     try:
-        for name, content in pictures.items():
-            atomic.write_bytes(folder / "figures" / name, content)
-            written.append(folder / "figures" / name)
-        for name, text in texts.items():
-            atomic.write_text(folder / name, text.rstrip() + "\n")
-            written.append(folder / name)
+        for name in (REPLICATES, SCORES):
+            (folder / name).unlink(missing_ok=True)
+        for name, content in figures.items():
+            write(folder / "figures" / name, content)
+        if replicates is not None:
+            written.append(write_replicates(folder, replicates))
+        if scores is not None:
+            buffer = io.BytesIO()
+            np.save(buffer, scores.astype(np.float32), allow_pickle=False)
+            write(folder / SCORES, buffer.getvalue())
+        for name, text in (
+            ("report.json", result.model_dump_json(indent=2)),
+            ("report.md", markdown(result, figures)),
+            ("report.html", page(result, figures, cases)),
+        ):
+            write(folder / name, f"{text.rstrip()}\n".encode())
     except OSError as error:
         raise _unwritable(folder, error) from error
     return written
 
 
-def read_report(path: Path) -> PairResult:
-    """Read a `report.json`. Raises DataError if it is none."""
+def read_report(path: Path, kind: type[R]) -> R:
+    """Read a `report.json` of this kind, such as `PairResult`. Raises DataError if it is none."""
     try:
-        return PairResult.model_validate_json(path.read_bytes())
+        return kind.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         raise DataError(
-            f"{path} is not a report of `pocketface evaluate`: {error}. Run the command again."
+            f"{path} is not a report of `pocketface evaluate` that this version reads: {error}. "
+            "Run the command again."
         ) from error
 
 
-def markdown(result: PairResult) -> str:
+def read_scores(report: Path) -> npt.NDArray[np.float64]:
+    """The similarities beside a `report.json`, float64 (P,). Raises DataError if there are none."""
+    path = report.parent / SCORES
+    try:
+        scores: npt.NDArray[np.float64] = np.load(path, allow_pickle=False).astype(np.float64)
+    except (OSError, EOFError, ValueError) as error:
+        raise DataError(
+            f"{path} does not hold the similarities of {report.name}: {error}. "
+            "Measure that network again."
+        ) from error
+    return scores
+
+
+def markdown(result: Result, figures: Mapping[str, bytes]) -> str:
     """The report as plain Markdown, with the pictures beside it."""
+    measured, *others = result.sentences()
     lines = [
         f"# {result.model.name} on {result.benchmark}",
         "",
-        set_sentence(result),
+        measured,
         "",
         "| figure | value | interval | remark |",
         "|---|---|---|---|",
     ]
-    lines += [f"| {' | '.join(row)} |" for row in summary_rows(result)]
-    lines += ["", interval_sentence(result), ""]
-    lines += [f"{text}\n" for text in result.not_measured]
-    lines += ["![ROC](figures/roc.png)", "", "![Scores](figures/scores.png)"]
+    lines += [f"| {' | '.join(row)} |" for row in result.rows()]
+    lines += ["", *(f"{text}\n" for text in others)]
+    lines += [f"![{figure_title(name)}](figures/{name})\n" for name in figures]
     return "\n".join(lines)
 
 

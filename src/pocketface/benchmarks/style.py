@@ -26,6 +26,8 @@ figure { margin: 0; padding: .5rem; border: 1px solid var(--line); border-radius
 figcaption { font-size: .8rem; overflow-wrap: anywhere; }
 figcaption b { font-size: .9rem; font-variant-numeric: tabular-nums; }
 .wrong { color: var(--wrong); }
+.warning { margin: .5rem 0; padding: .5rem .75rem; border-left: 4px solid var(--wrong);
+  background: #fdf3f2; }
 """
 
 

@@ -11,7 +11,7 @@ def thresholds_of(result: PairResult) -> list[Threshold]:
         Threshold(
             benchmark=result.benchmark,
             far=point.far,
-            measured_far=point.measured_far,
+            measured_far=point.measured_far.value,
             tar=point.tar.value,
             similarity=point.similarity,
             impostor_pairs=result.impostor_pairs,

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from pocketface.benchmarks.pair_result import PairResult
     from pocketface.data.pairs import PairSet
     from pocketface.demo.page import Story
 
@@ -56,7 +55,7 @@ def demo(
         for name in SETS:
             report = out / "reports" / f"{network.name}_{name}"
             weights = str(network / "last.safetensors")
-            run(["evaluate", weights, str(faces / f"{name}.bin"), "--scores", "--out", str(report)])
+            run(["evaluate", weights, str(faces / f"{name}.bin"), "--out", str(report)])
     exported = out / "student.onnx"
     run(["export", str(student / "last.safetensors"), str(exported)])
     story = _story(out, faces, (teacher, student), done)
@@ -79,7 +78,8 @@ def _story(
 ) -> "Story":
     """Read what the commands left, and measure raw pixels on the same pairs."""
     from pocketface.benchmarks.pair_benchmark import PairBenchmark
-    from pocketface.benchmarks.report import read_report
+    from pocketface.benchmarks.pair_result import PairResult
+    from pocketface.benchmarks.report import read_report, read_scores
     from pocketface.demo.page import Story
     from pocketface.demo.tradeoff import Measured
     from pocketface.embedding.pixels import PixelEmbedder
@@ -88,7 +88,7 @@ def _story(
 
     benchmarks = {name: PairBenchmark.load(faces / f"{name}.bin") for name in SETS}
     pixels = {
-        name: benchmark.run(PixelEmbedder(), replicates=0).accuracy.value
+        name: benchmark.run(PixelEmbedder(), replicates=0).result.accuracy.value
         for name, benchmark in benchmarks.items()
     }
     networks: list[Measured] = []
@@ -97,7 +97,7 @@ def _story(
         backbone, card = load_backbone(run / "last.safetensors")
         cost = measure_cost(backbone)
         results = {
-            name: read_report(out / "reports" / f"{run.name}_{name}" / "report.json")
+            name: read_report(out / "reports" / f"{run.name}_{name}" / "report.json", PairResult)
             for name in SETS
         }
         accuracy = {name: result.accuracy.value for name, result in results.items()}
@@ -109,6 +109,7 @@ def _story(
         results=results,
         pairs=benchmarks[SHOWN].pairs,
         shown=SHOWN,
+        scores=read_scores(out / "reports" / f"{runs[-1].name}_{SHOWN}" / "report.json"),
         curves={run.name: run / "figures" / "training.png" for run in runs},
         commands=commands,
     )

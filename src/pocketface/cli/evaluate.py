@@ -1,7 +1,7 @@
-"""`pocketface evaluate`: measure a network on a set of pairs."""
+"""`pocketface evaluate`: measure a network on a benchmark, whichever protocol it follows."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -17,14 +17,19 @@ from pocketface.cli.foreign import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pocketface.benchmarks.pair_result import PairResult
-    from pocketface.embedding import Embedder
+    from pocketface.benchmarks.result import Result
+
+Kind = Literal["pairs", "ijb", "megaface"]
 
 
 def evaluate(
     weights: Annotated[Path, typer.Argument(help="A .onnx, .safetensors, .pt or .pth file.")],
     benchmark: Annotated[
-        Path, typer.Argument(help="Pairs: a .bin, an LFW pairs.txt, or a JSON or TSV list.")
+        Path,
+        typer.Argument(
+            help="Pairs (a .bin, an LFW pairs.txt, or a JSON or TSV list), or the folder of "
+            "IJB-B, IJB-C or MegaFace."
+        ),
     ],
     images: Annotated[
         Path | None, typer.Option("--images", help="Folder of the images that the list names.")
@@ -39,9 +44,6 @@ def evaluate(
     flip: Annotated[
         bool, typer.Option("--flip/--no-flip", help="Sum the embeddings of image and mirror.")
     ] = True,
-    scores: Annotated[
-        bool, typer.Option("--scores", help="Put every pair's similarity into the JSON.")
-    ] = False,
     replicates: Annotated[
         int, typer.Option("--replicates", min=0, help="Bootstrap replicates; 0 for no intervals.")
     ] = 1000,
@@ -59,15 +61,16 @@ def evaluate(
     std: StdOption = None,
     architecture: ArchitectureOption = None,
 ) -> None:
-    """Measure a network on a set of pairs; write a report and the thresholds for `verify`."""
+    """Measure a network on a benchmark; write a report, and from pairs thresholds for `verify`."""
     from rich.console import Console
 
-    from pocketface.benchmarks.pair_benchmark import PairBenchmark
-    from pocketface.benchmarks.report import check_folder, write_report
+    from pocketface.benchmarks.pair_result import PairResult
+    from pocketface.benchmarks.report import Measurement, check_folder, write_report
+    from pocketface.cli import evaluate_ijb, evaluate_megaface, evaluate_pairs
     from pocketface.cli.foreign import load_weights
-    from pocketface.cli.progress import images_progress
 
     console = Console(stderr=as_json)
+    kind = _kind(benchmark, images)
     embedder = load_weights(
         weights,
         size=size,
@@ -77,92 +80,93 @@ def evaluate(
         architecture=architecture,
         threads=threads,
     )
-    pairs = PairBenchmark.load(benchmark, images)
-    folder = out or Path("runs") / f"{weights.stem}-on-{pairs.name}"
+    folder = out or Path("runs") / f"{weights.stem}-on-{benchmark.resolve().stem}"
     check_folder(folder)
-    with images_progress(f"Embedding {pairs.name}") as progress:
-        result = pairs.run(
-            embedder,
-            progress,
-            flip=flip,
-            replicates=replicates,
-            seed=seed,
-            model=weights.stem,
-        )
-    written = write_report(folder, result, pairs.pairs, scores=scores)
+    name = weights.stem
+    match kind:
+        case "pairs":
+            measured = evaluate_pairs.evaluate(
+                embedder,
+                benchmark,
+                images,
+                flip=flip,
+                replicates=replicates,
+                seed=seed,
+                model=name,
+            )
+        case "ijb":
+            measured = Measurement(
+                *evaluate_ijb.evaluate(
+                    embedder,
+                    benchmark,
+                    out=folder,
+                    flip=flip,
+                    replicates=replicates,
+                    seed=seed,
+                    model=name,
+                )
+            )
+        case "megaface":
+            measured = Measurement(
+                *evaluate_megaface.evaluate(
+                    embedder,
+                    benchmark,
+                    out=folder,
+                    flip=flip,
+                    replicates=replicates,
+                    seed=seed,
+                    model=name,
+                )
+            )
+    result = measured.result
+    written = write_report(folder, measured)
     if as_json:
-        typer.echo(result.model_dump_json(exclude=None if scores else {"scores"}))
+        typer.echo(result.model_dump_json())
     else:
         _print_table(console, result)
     console.print(f"Report: {written[-1]}", highlight=False, markup=False, soft_wrap=True)
-    text = _record(weights, embedder, result, architecture, update=card, begin=write_card)
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+    if isinstance(result, PairResult):
+        text = evaluate_pairs.record_thresholds(
+            weights, embedder, result, architecture, update=card, begin=write_card
+        )
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def _record(
-    weights: Path,
-    embedder: "Embedder",
-    result: "PairResult",
-    architecture: str | None,
-    *,
-    update: bool,
-    begin: bool,
-) -> str:
-    """Write the thresholds to the card; say what was done and what to type next."""
-    from pocketface.benchmarks.thresholds import with_thresholds
-    from pocketface.card import ModelCard, card_path, sha256_of
-    from pocketface.card import write_card as write
+def _kind(benchmark: Path, images: Path | None) -> Kind:
+    """The protocol that `benchmark` is laid out for. Raises DataError if it is none."""
+    from pocketface.errors import DataError
 
-    path = card_path(weights)
-    if not update:
-        return f"The thresholds were not written to {path}, as asked."
-    if not result.operating_points:
-        return "No threshold could be measured: the set has too few pairs of two people."
-    card = embedder.card
-    if card is None and not begin:
-        return (
-            f"{weights.name} has no card to keep the thresholds. "
-            "Run this command again with --write-card to begin one."
-        )
-    if card is None:
-        card = ModelCard(
-            architecture=architecture or "foreign",
-            embedding_size=embedder.embedding_size,
-            preprocessing=embedder.preprocessing,
-            sha256=sha256_of(weights),
-        )
-    try:
-        write(weights, with_thresholds(card, result))
-    except OSError as error:
-        return (
-            f"The thresholds were measured, but {path} cannot be written: {error.strerror}. "
-            "The report holds them; copy the weights to a folder of your own to keep a card."
-        )
-    return (
-        f"Thresholds: {path}\n"
-        f"Next: pocketface verify A.jpg B.jpg --weights {weights} "
-        f"--far {result.operating_points[-1].far:g}"
+    if not benchmark.is_dir():
+        return "pairs"
+    found = {entry.name for entry in benchmark.iterdir()}
+    layouts: dict[Kind, set[str]] = {
+        "ijb": {"meta", "loose_crop"},
+        "megaface": {"templatelists", "facescrub", "megaface"},
+    }
+    for kind, wanted in layouts.items():
+        if wanted <= found:
+            if images is not None:
+                raise DataError(
+                    f"{benchmark} holds its own images: leave the folder {images} away."
+                )
+            return kind
+    raise DataError(
+        f"{benchmark} is a folder, but of no benchmark that is known: IJB-B and IJB-C have meta/ "
+        "and loose_crop/, MegaFace has templatelists/, facescrub/ and megaface/. For pairs give "
+        "their file, with the folder of their images as --images."
     )
 
 
-def _print_table(console: "Console", result: "PairResult") -> None:
+def _print_table(console: "Console", result: "Result") -> None:
     from rich.table import Table
-
-    from pocketface.benchmarks.summary import interval_sentence, set_sentence, summary_rows
 
     table = Table(title=f"{result.model.name} on {result.benchmark}", title_justify="left")
     table.add_column("Figure")
     table.add_column("Value", justify="right", no_wrap=True)
     table.add_column("Interval", no_wrap=True)
     table.add_column("Remark")
-    for row in summary_rows(result):
+    for row in result.rows():
         table.add_row(*row)
     console.print(table)
-    rate = result.images / max(result.embedding_seconds, 1e-9)
-    for line in (
-        set_sentence(result),
-        interval_sentence(result),
-        *result.not_measured,
-        f"Embedded in {result.embedding_seconds:.1f} s, {rate:,.0f} images/s.",
-    ):
+    for line in (*result.sentences(), f"Embedded in {result.embedding_seconds:.1f} s."):
         console.print(line, highlight=False, markup=False, soft_wrap=True)

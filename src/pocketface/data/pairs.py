@@ -1,5 +1,6 @@
 """Verification pairs: which two images to compare, and whether they show one person."""
 
+import hashlib
 import mmap
 import os
 import pickle
@@ -64,6 +65,22 @@ class PairSet:
         """Image `i` as uint8 (H, W, 3) RGB. Raises DataError, naming it, if it is broken."""
         image = self.images[i]
         return decode_rgb(image, self.names[i]) if isinstance(image, bytes) else np.array(image)
+
+    def fingerprint(self) -> str:
+        """Content identity (sha256, hexadecimal): the pairs in order, and every image's bytes.
+
+        Names and paths do not count. Raises DataError if an image cannot be read.
+        """
+        digest = hashlib.sha256(f"{len(self)} {self.folds} {len(self.images)} ".encode())
+        for numbers in (self.left, self.right, self.same):
+            digest.update(np.ascontiguousarray(numbers).tobytes())
+        for position in range(len(self.images)):
+            image = self.images[position]
+            content = image if isinstance(image, bytes) else image.tobytes()
+            shape = "" if isinstance(image, bytes) else str(image.shape)
+            digest.update(f"{len(content)} {shape} ".encode())
+            digest.update(content)
+        return digest.hexdigest()
 
 
 class ImageFiles(Sequence[bytes]):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from pocketface.benchmarks.folds import fold_numbers
 from pocketface.benchmarks.pair_result import PairResult
@@ -20,15 +21,14 @@ class Example:
     right_verdict: bool
 
 
-def choose_examples(result: PairResult, pairs: PairSet, count: int) -> list[Example]:
+def choose_examples(
+    result: PairResult, similarity: npt.NDArray[np.float64], pairs: PairSet, count: int
+) -> list[Example]:
     """Up to `count` pairs of each kind: one person or two, judged rightly or wrongly.
 
     Of those judged rightly the ordinary ones are shown (nearest to the median similarity of their
-    kind), of those judged wrongly the worst. `result` must carry its scores.
+    kind), of those judged wrongly the worst. `similarity` is float64 (P,), in the set's order.
     """
-    if result.scores is None:
-        raise ValueError("the result carries no scores; evaluate with --scores")
-    similarity = np.array(result.scores)
     fold = fold_numbers(len(similarity), len(result.folds))
     thresholds = np.array([entry.accuracy_threshold for entry in result.folds])[fold]
     right = (2 - 2 * similarity < thresholds) == pairs.same

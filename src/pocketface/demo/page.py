@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from pocketface import atomic
-from pocketface.benchmarks.hardest import thumbnail
+from pocketface.benchmarks.cases import thumbnail
 from pocketface.benchmarks.pair_result import PairResult
 from pocketface.benchmarks.style import STYLE, png_address
 from pocketface.data.pairs import PairSet
@@ -32,9 +35,10 @@ class Story:
     Attributes:
         networks: the measured networks, the student last.
         pixels: accuracy of raw pixels by set.
-        results: the student's result by set; that of `shown` carries its scores.
+        results: the student's result by set.
         pairs: the set `shown`, whose pairs are pictured.
         shown: its name.
+        scores: float64 (P,), the student's similarities of those pairs.
         curves: pictures of training by title, PNG files.
         commands: every command that ran, as words, and its seconds.
     """
@@ -44,6 +48,7 @@ class Story:
     results: dict[str, PairResult]
     pairs: PairSet
     shown: str
+    scores: npt.NDArray[np.float64]
     curves: dict[str, Path]
     commands: list[tuple[list[str], float]]
 
@@ -114,7 +119,7 @@ def _table(story: Story) -> str:
 
 
 def _example_sections(story: Story) -> str:
-    chosen = choose_examples(story.results[story.shown], story.pairs, _EXAMPLES)
+    chosen = choose_examples(story.results[story.shown], story.scores, story.pairs, _EXAMPLES)
     kinds = (
         ("Rightly taken for one person", True, True),
         ("Rightly told apart", False, True),
@@ -132,7 +137,7 @@ def _example_sections(story: Story) -> str:
 
 def _card(example: Example, pairs: PairSet) -> str:
     images = "".join(
-        f"<img src='{thumbnail(pairs, image)}' alt='{escape(pairs.names[image])}'>"
+        f"<img src='{thumbnail(pairs.pixels(image))}' alt='{escape(pairs.names[image])}'>"
         for image in (example.left, example.right)
     )
     word = "right" if example.right_verdict else "wrong"

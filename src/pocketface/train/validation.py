@@ -35,7 +35,7 @@ class Validator:
         """Accuracy by name of the set, and their mean as `mean`; needs at least one set."""
         embedder = TorchEmbedder(backbone, self.preprocessing)
         accuracies = {
-            benchmark.name: benchmark.run(embedder, replicates=0).accuracy.value
+            benchmark.name: benchmark.run(embedder, replicates=0).result.accuracy.value
             for benchmark in self.benchmarks
         }
         return accuracies | {"mean": sum(accuracies.values()) / len(accuracies)}
