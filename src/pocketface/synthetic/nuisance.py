@@ -47,11 +47,11 @@ class NuisanceRanges:
     levels; the fields that begin with `chance_` are probabilities.
     """
 
-    yaw: Spread = Spread(0, 15, -45, 45)
-    pitch: Spread = Spread(0, 7, -25, 25)
+    yaw: Spread = Spread(0, 19, -55, 55)
+    pitch: Spread = Spread(0, 8.5, -28, 28)
     roll: Spread = Spread(0, 6, -25, 25)
     distance: Spread = Spread(1500, 600, 500, 4000)
-    landmark_jitter: Spread = Spread(1.6, 0.5, 0.0, 4.0)
+    landmark_jitter: Spread = Spread(1.9, 0.6, 0.0, 4.5)
     expression: float = 1.0
     chance_smile: float = 0.55
     chance_open: float = 0.35

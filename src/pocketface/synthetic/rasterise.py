@@ -20,6 +20,7 @@ HIDDEN = 2.0
 _INDEX_BITS = 14
 _DEPTH_STEPS = (1 << 17) - 1
 _EMPTY = torch.iinfo(torch.int32).max
+_FAR_OFF = 1e8  # pixels; farther than any edge crosses a line, and finite
 
 
 @dataclass(frozen=True)
@@ -144,15 +145,18 @@ def _expand(counts: Tensor) -> tuple[Tensor, Tensor]:
 def _span(values: Tensor, steps: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """First and last pixel of each line where value + pixel * step >= 0 for three of each, (3, R).
 
-    A step of 0 divides to infinity, which leaves all pixels or none; 0 / 0 is passed over.
+    A step of 0 divides to infinity, which leaves all pixels or none; 0 / 0 leaves all.
     """
     crossing = values / -(steps + 0.0)  # the sum turns -0 into 0
-    rising = steps >= 0
-    low = torch.where(rising, torch.ceil(crossing), -1.0)
-    high = torch.where(rising, float(size), torch.floor(crossing))
+    crossing.nan_to_num_(nan=-_FAR_OFF, posinf=_FAR_OFF, neginf=-_FAR_OFF)
+    # An edge that rises bounds the line on the left, another on the right: the other bound is
+    # pushed out of the picture by arithmetic, which is ten times as fast here as a choice.
+    push = torch.sign(steps).add_(1).clamp_(max=1).mul_(10 * _FAR_OFF)
+    high = torch.floor(crossing).add_(push)
+    low = torch.ceil(crossing).add_(push.sub_(10 * _FAR_OFF))
     return (
-        torch.fmax(torch.fmax(low[0], low[1]), low[2]).clamp_(0, size),
-        torch.fmin(torch.fmin(high[0], high[1]), high[2]).clamp_(-1, size - 1),
+        torch.maximum(torch.maximum(low[0], low[1]), low[2]).clamp_(0, size),
+        torch.minimum(torch.minimum(high[0], high[1]), high[2]).clamp_(-1, size - 1),
     )
 
 

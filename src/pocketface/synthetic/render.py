@@ -35,7 +35,7 @@ from pocketface.synthetic.surface import head_normals, light_field, shadow
 
 HEAD, HAIR_FRONT, HAIR_BACK, GLASSES = range(4)
 LAYERS = 4
-_AT_ONCE = {"cpu": 24}  # what stays in a core's cache; a GPU takes more
+_AT_ONCE = {"cpu": 16}  # what stays in a core's cache; a GPU takes more
 _NEAR, _FAR = -260.0, 340.0
 _RAGGED = 9.0  # mm: strands never reach farther out of the hair's outline
 _HAIR_BIAS = 2.0 / (_FAR - _NEAR)  # hair that lies on the skin must not sink into it
