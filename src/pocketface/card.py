@@ -8,7 +8,7 @@ weights, so that a card can never speak for another file.
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -27,8 +27,30 @@ class Threshold(BaseModel):
     measured_far: float = Field(ge=0, le=1)
     tar: float = Field(ge=0, le=1)
     similarity: float = Field(ge=-1, le=1)
+    similarity_interval: tuple[float, float] | None = Field(
+        default=None, description="95 % interval of the threshold for this FAR, over people"
+    )
     impostor_pairs: int = Field(ge=0)
     flip: bool = Field(description="whether embeddings were summed over image and mirror")
+
+
+class Calibration(BaseModel):
+    """A map from similarity to the probability that two faces are of one person.
+
+    It holds where one person and two people are equally likely beforehand. The log of the odds is
+    on straight lines between the points (`similarities`, `log_odds`), of which the outer two go
+    on for a logistic map and stay level for an isotonic one.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    benchmark: str
+    method: Literal["logistic", "isotonic"]
+    similarities: tuple[float, ...] = Field(min_length=2, description="ascending")
+    log_odds: tuple[float, ...] = Field(min_length=2, description="natural logarithm")
+    genuine_pairs: int = Field(gt=0)
+    impostor_pairs: int = Field(gt=0)
+    flip: bool
 
 
 class ModelCard(BaseModel):
@@ -48,6 +70,7 @@ class ModelCard(BaseModel):
     notes: str = ""
     sha256: str = Field(description="of the weights file, hexadecimal")
     thresholds: list[Threshold] = Field(default_factory=list)
+    calibration: Calibration | None = None
 
 
 def card_path(weights: Path) -> Path:

@@ -4,21 +4,22 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from pocketface.benchmarks.cases import Case, CaseGroup, thumbnail
-from pocketface.benchmarks.result import Result
+from pocketface.benchmarks.comparison import Comparison
+from pocketface.benchmarks.result import Result, Row
 from pocketface.benchmarks.style import STYLE, png_address
 
 
-def page(result: Result, figures: Mapping[str, bytes], cases: Sequence[CaseGroup]) -> str:
+def page(
+    result: Result,
+    figures: Mapping[str, bytes],
+    cases: Sequence[CaseGroup],
+    comparison: Comparison | None = None,
+) -> str:
     """The page's HTML; `figures` are PNG files by file name, put inside the page."""
     model = result.model
     title = escape(f"{model.name} on {result.benchmark}")
     size = "" if model.parameters is None else f", {model.parameters:,} parameters"
     measured, *others = result.sentences()
-    rows = "\n".join(
-        f"<tr><td>{escape(row.figure)}</td><td class='number'>{row.value}</td>"
-        f"<td class='number'>{row.interval}</td><td>{escape(row.remark)}</td></tr>"
-        for row in result.rows()
-    )
     curves = "\n".join(
         f"<img src='{png_address(content)}' alt='{escape(figure_title(name))}'>"
         for name, content in figures.items()
@@ -36,13 +37,9 @@ def page(result: Result, figures: Mapping[str, bytes], cases: Sequence[CaseGroup
 <p>{escape(measured)}</p>
 <p class="faint">Network: {escape(model.architecture)}, {model.embedding_size} numbers per
 embedding{size}; fingerprint {model.fingerprint[:12]}.</p>
-<div class="scroll"><table>
-<thead><tr><th>Figure</th><th>Value</th><th>Interval</th><th>Remark</th></tr></thead>
-<tbody>
-{rows}
-</tbody>
-</table></div>
+{_table("Value", result.rows())}
 {"".join(_remark(text) for text in others)}
+{"" if comparison is None else _against(comparison)}
 <h2>Curves</h2>
 <div class="figures">
 {curves}
@@ -56,6 +53,26 @@ embedding{size}; fingerprint {model.fingerprint[:12]}.</p>
 def figure_title(name: str) -> str:
     """What a picture's file name says of it: 'roc.png' is 'roc'."""
     return name.removesuffix(".png").replace("_", " ")
+
+
+def _table(value: str, rows: list[Row]) -> str:
+    body = "\n".join(
+        f"<tr><td>{escape(row.figure)}</td><td class='number'>{row.value}</td>"
+        f"<td class='number'>{row.interval}</td><td>{escape(row.remark)}</td></tr>"
+        for row in rows
+    )
+    return f"""<div class="scroll"><table>
+<thead><tr><th>Figure</th><th>{value}</th><th>Interval</th><th>Remark</th></tr></thead>
+<tbody>
+{body}
+</tbody>
+</table></div>"""
+
+
+def _against(comparison: Comparison) -> str:
+    return f"""<h2>Against {escape(comparison.second)}</h2>
+<p class="faint">{escape(comparison.sentence())}</p>
+{_table("Difference", comparison.rows())}"""
 
 
 def _remark(sentence: str) -> str:

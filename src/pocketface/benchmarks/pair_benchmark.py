@@ -6,6 +6,7 @@ the whole curve (`roc`).
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,24 +15,25 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from pocketface.benchmarks.bootstrap import LEVEL, interval, pair_weights, person_weights
+from pocketface.benchmarks.alignment_check import crop_fit, sample_of
+from pocketface.benchmarks.bootstrap import LEVEL, pair_weights, person_weights
 from pocketface.benchmarks.cases import CaseGroup
 from pocketface.benchmarks.folds import fold_numbers
 from pocketface.benchmarks.hardest import hardest_pairs
-from pocketface.benchmarks.margins import rate_interval
+from pocketface.benchmarks.operating_points import estimate, operating_points, thin_roc
 from pocketface.benchmarks.pair_metrics import FARS, FOLD_FAR, PairFigures, PairMetrics
-from pocketface.benchmarks.pair_result import FoldResult, OperatingPoint, PairResult, RocPoint
+from pocketface.benchmarks.pair_result import FoldResult, PairResult
 from pocketface.benchmarks.people import people_by_folder
 from pocketface.benchmarks.replicates import Replicates
-from pocketface.benchmarks.result import Estimate, Intervals, measured_model
-from pocketface.benchmarks.roc import Roc, check_kinds
+from pocketface.benchmarks.result import Intervals, measured_model
+from pocketface.benchmarks.roc import check_kinds
 from pocketface.data.pairs import PairSet, load_pairs
 from pocketface.embedding.embedder import Embedder, Progress
 from pocketface.embedding.flip import embed_faces
 from pocketface.embedding.unit import similarity_of, squared_distances, unit
 
 _BATCH = 64
-_CURVE_POINTS = 200
+_PAIRS_AT_ONCE = 8192
 _SHOWN = 8
 """Hardest pairs of each kind in a report."""
 
@@ -77,6 +79,13 @@ class PairBenchmark:
         """Content identity of the set; see `PairSet.fingerprint`."""
         return self.pairs.fingerprint()
 
+    @cached_property
+    def alignment(self) -> str | None:
+        """A warning if the faces are not aligned to the template; see `crop_fit`."""
+        used = np.unique(np.concatenate([self.pairs.left, self.pairs.right]))
+        chosen = used[sample_of(len(used))]
+        return crop_fit([self.pairs.pixels(image) for image in chosen.tolist()])
+
     @classmethod
     def load(cls, path: Path, images: Path | None = None) -> "PairBenchmark":
         """Read a `.bin`, an LFW `pairs.txt` or a JSON/TSV list; named for the file.
@@ -94,6 +103,7 @@ class PairBenchmark:
         replicates: int = 1000,
         seed: int = 0,
         model: str = "model",
+        warnings: Sequence[str] = (),
     ) -> PairRun:
         """Embed the images, score the pairs and measure.
 
@@ -104,6 +114,7 @@ class PairBenchmark:
             replicates: bootstrap replicates for the confidence intervals; 0 for none.
             seed: of the replicates.
             model: what to call the network in the result.
+            warnings: about the network's preprocessing, for the report.
 
         Raises DataError for an image that cannot be read, WeightsError for embeddings that are
         zero or not finite.
@@ -128,7 +139,7 @@ class PairBenchmark:
                 )
             spread = metrics.replicates(weights, fars)
         figures = metrics.figures()
-        points, silences = _operating_points(figures.roc, fars, impostors, pairs.folds, spread)
+        points, silences = operating_points(figures.roc, fars, impostors, pairs.folds, spread)
         drawn: Literal["people", "pairs"] = "pairs" if people is None else "people"
         result = PairResult(
             benchmark=self.name,
@@ -140,21 +151,22 @@ class PairBenchmark:
             impostor_pairs=impostors,
             images=len(used),
             people=None if people is None else len(np.unique(people[used])),
-            accuracy=_estimate(figures.accuracy.mean, spread.get("accuracy")),
+            accuracy=estimate(figures.accuracy.mean, spread.get("accuracy")),
             accuracy_std=figures.accuracy.std,
             fold_far=FOLD_FAR,
-            fold_tar=_estimate(figures.tar.mean, spread.get("fold_tar")),
+            fold_tar=estimate(figures.tar.mean, spread.get("fold_tar")),
             fold_tar_std=figures.tar.std,
             fold_tar_far=figures.tar.mean_far,
-            auc=_estimate(figures.roc.area(), spread.get("auc")),
-            eer=_estimate(figures.roc.equal_error_rate(), spread.get("eer")),
+            auc=estimate(figures.roc.area(), spread.get("auc")),
+            eer=estimate(figures.roc.equal_error_rate(), spread.get("eer")),
             operating_points=points,
             not_measured=silences,
+            warnings=tuple(text for text in (self.alignment, *warnings) if text is not None),
             intervals=Intervals(drawn=drawn, level=LEVEL, replicates=replicates, seed=seed)
             if replicates
             else None,
             folds=_fold_results(figures),
-            roc=_thin(figures.roc, impostors),
+            roc=thin_roc(figures.roc, impostors),
             embedding_seconds=seconds,
         )
         return PairRun(
@@ -178,65 +190,11 @@ class PairBenchmark:
                 progress(start + len(faces), len(used))
         directions = unit(embeddings, [pairs.names[image] for image in used])
         left, right = rows[: len(pairs.left)], rows[len(pairs.left) :]
-        return squared_distances(directions[left], directions[right])
-
-
-def _operating_points(
-    roc: Roc,
-    fars: tuple[float, ...],
-    impostors: int,
-    folds: int,
-    spread: dict[str, npt.NDArray[np.float64]],
-) -> tuple[tuple[OperatingPoint, ...], tuple[str, ...]]:
-    """The thresholds for `fars`, and a sentence on each figure that the set is too small for.
-
-    A FAR is measured if it allows at least one impostor pair to pass; below that its threshold
-    would rest on no accepted pair at all.
-    """
-    points, silences = [], []
-    training = round(impostors * (folds - 1) / folds)
-    if training * FOLD_FAR < 1:
-        silences.append(
-            f"TAR at FAR {FOLD_FAR:g} over folds is TAR without any false accept here: the "
-            f"training folds have about {training:,} pairs of two people, and it takes "
-            f"{round(1 / FOLD_FAR):,} to allow one."
-        )
-    for far in FARS:
-        if far not in fars:
-            silences.append(
-                f"TAR at FAR {far:g} needs at least {round(1 / far):,} pairs of two people; "
-                f"this set has {impostors:,}."
-            )
-            continue
-        index = roc.index_at(far)
-        similarity = roc.threshold_at(index)
-        if similarity is None:
-            silences.append(
-                f"TAR at FAR {far:g} has no threshold: more pairs of two people have "
-                "similarity 1 than it allows."
-            )
-            continue
-        points.append(
-            OperatingPoint(
-                far=far,
-                measured_far=_far_estimate(float(roc.far[index]), impostors),
-                tar=_estimate(float(roc.tar[index]), spread.get(f"tar@{far:g}")),
-                similarity=similarity,
-            )
-        )
-    return tuple(points), tuple(silences)
-
-
-def _estimate(value: float, replicates: npt.NDArray[np.float64] | None) -> Estimate:
-    ends = None if replicates is None else interval(replicates)
-    if ends is None:
-        return Estimate(value=value)
-    return Estimate(value=value, low=ends[0], high=ends[1])
-
-
-def _far_estimate(far: float, impostors: int) -> Estimate:
-    low, high = rate_interval(round(far * impostors), impostors, LEVEL)
-    return Estimate(value=far, low=low, high=high)
+        distances = np.empty(len(left), np.float64)
+        for start in range(0, len(left), _PAIRS_AT_ONCE):
+            part = slice(start, start + _PAIRS_AT_ONCE)
+            distances[part] = squared_distances(directions[left[part]], directions[right[part]])
+        return distances
 
 
 def _kept(
@@ -275,15 +233,4 @@ def _fold_results(figures: PairFigures) -> tuple[FoldResult, ...]:
         for a, a_threshold, t, f, t_threshold in zip(
             *(column.tolist() for column in columns), strict=True
         )
-    )
-
-
-def _thin(roc: Roc, impostors: int) -> tuple[RocPoint, ...]:
-    """The best TAR at FARs evenly spaced in their logarithm, from none accepted to all."""
-    wanted = np.concatenate([[0.0], np.geomspace(1 / impostors, 1.0, _CURVE_POINTS)])
-    wanted[-1] = 1.0
-    indices = np.unique([roc.index_at(far) for far in wanted])
-    return tuple(
-        RocPoint(far=far, tar=tar)
-        for far, tar in zip(roc.far[indices].tolist(), roc.tar[indices].tolist(), strict=True)
     )

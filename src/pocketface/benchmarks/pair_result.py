@@ -77,7 +77,7 @@ class PairResult(Record):
         auc, eer: area under the curve and equal error rate over all pairs.
         operating_points: TAR at FAR over all pairs.
         not_measured: sentences on figures that this set cannot give.
-        alignment: a warning about how the faces are cut, None if they look right.
+        warnings: about how the faces are cut and prepared.
         roc: the curve, thinned to points evenly spaced in log FAR.
     """
 
@@ -102,7 +102,7 @@ class PairResult(Record):
     eer: Estimate
     operating_points: tuple[OperatingPoint, ...]
     not_measured: tuple[str, ...]
-    alignment: str | None = None
+    warnings: tuple[str, ...] = ()
     intervals: Intervals | None
     folds: tuple[FoldResult, ...]
     roc: tuple[RocPoint, ...]
@@ -154,7 +154,7 @@ class PairResult(Record):
             f"{self.pairs:,} pairs ({self.genuine_pairs:,} of one person, "
             f"{self.impostor_pairs:,} of two) of {self.images:,} images{people}; {flip}."
         )
-        warnings = [
+        margins = [
             low_far_warning(
                 point.far,
                 round(point.measured_far.value * self.impostor_pairs),
@@ -164,9 +164,9 @@ class PairResult(Record):
         ]
         return [
             measured,
-            *([] if self.alignment is None else [self.alignment]),
+            *self.warnings,
             interval_sentence(self.intervals),
-            *(warning for warning in warnings if warning is not None),
+            *(warning for warning in margins if warning is not None),
             *self.not_measured,
         ]
 

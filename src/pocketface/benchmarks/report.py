@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from pocketface import atomic
 from pocketface.benchmarks.cases import CaseGroup
+from pocketface.benchmarks.comparison import Comparison
 from pocketface.benchmarks.page import figure_title, page
 from pocketface.benchmarks.replicates import FILE as REPLICATES
 from pocketface.benchmarks.replicates import Replicates, write_replicates
@@ -21,6 +22,7 @@ from pocketface.errors import DataError
 
 R = TypeVar("R", bound=Record)
 
+COMPARISON = "comparison.json"
 SCORES = "scores.npy"
 """The similarity of each pair beside a `report.json`, float32 (P,), in the set's order."""
 
@@ -44,6 +46,7 @@ class Measurement(NamedTuple):
         cases: what the network gets most wrong.
         replicates: of the figures, if a paired comparison is to be possible.
         scores: float64 (P,), the similarities of a set of pairs, if they are to be kept.
+        comparison: with another network on the same set, if one was asked for.
     """
 
     result: Result
@@ -51,16 +54,17 @@ class Measurement(NamedTuple):
     cases: Sequence[CaseGroup]
     replicates: Replicates | None = None
     scores: npt.NDArray[np.float64] | None = None
+    comparison: Comparison | None = None
 
 
 def write_report(folder: Path, measured: Measurement) -> list[Path]:
     """Write `report.json`, `report.md`, `report.html` and `figures/*.png` into `folder`.
 
-    Replicates and scores go into files of their own. Files of an older report are replaced or
-    removed. Returns the files written, the page last; raises DataError if the folder cannot be
-    written.
+    Replicates, scores and comparison go into files of their own. Files of an older report are
+    replaced or removed. Returns the files written, the page last; raises DataError if the folder
+    cannot be written.
     """
-    result, figures, cases, replicates, scores = measured
+    result, figures, cases, replicates, scores, comparison = measured
     written = []
 
     def write(path: Path, content: bytes) -> None:
@@ -68,7 +72,7 @@ def write_report(folder: Path, measured: Measurement) -> list[Path]:
         written.append(path)
 
     try:
-        for name in (REPLICATES, SCORES):
+        for name in (REPLICATES, SCORES, COMPARISON):
             (folder / name).unlink(missing_ok=True)
         for name, content in figures.items():
             write(folder / "figures" / name, content)
@@ -78,10 +82,12 @@ def write_report(folder: Path, measured: Measurement) -> list[Path]:
             buffer = io.BytesIO()
             np.save(buffer, scores.astype(np.float32), allow_pickle=False)
             write(folder / SCORES, buffer.getvalue())
+        if comparison is not None:
+            write(folder / COMPARISON, f"{comparison.model_dump_json(indent=2)}\n".encode())
         for name, text in (
             ("report.json", result.model_dump_json(indent=2)),
-            ("report.md", markdown(result, figures)),
-            ("report.html", page(result, figures, cases)),
+            ("report.md", markdown(result, figures, comparison)),
+            ("report.html", page(result, figures, cases, comparison)),
         ):
             write(folder / name, f"{text.rstrip()}\n".encode())
     except OSError as error:
@@ -113,7 +119,9 @@ def read_scores(report: Path) -> npt.NDArray[np.float64]:
     return scores
 
 
-def markdown(result: Result, figures: Mapping[str, bytes]) -> str:
+def markdown(
+    result: Result, figures: Mapping[str, bytes], comparison: Comparison | None = None
+) -> str:
     """The report as plain Markdown, with the pictures beside it."""
     measured, *others = result.sentences()
     lines = [
@@ -126,6 +134,11 @@ def markdown(result: Result, figures: Mapping[str, bytes]) -> str:
     ]
     lines += [f"| {' | '.join(row)} |" for row in result.rows()]
     lines += ["", *(f"{text}\n" for text in others)]
+    if comparison is not None:
+        lines += [f"## Against {comparison.second}", "", comparison.sentence(), ""]
+        lines += ["| figure | difference | interval | remark |", "|---|---|---|---|"]
+        lines += [f"| {' | '.join(row)} |" for row in comparison.rows()]
+        lines += [""]
     lines += [f"![{figure_title(name)}](figures/{name})\n" for name in figures]
     return "\n".join(lines)
 

@@ -36,13 +36,12 @@ class Intervals(Record):
 
 
 class MeasuredModel(Record):
-    """Which network was measured; `mflops` counts operations as the papers' table does."""
+    """Which network was measured."""
 
     name: str
     architecture: str
     embedding_size: int = Field(gt=0)
     parameters: int | None = None
-    mflops: float | None = None
     fingerprint: str
     preprocessing: Preprocessing
 

@@ -17,7 +17,8 @@ from pocketface.cli.foreign import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pocketface.benchmarks.result import Result
+    from pocketface.benchmarks.comparison import Comparison
+    from pocketface.benchmarks.result import Result, Row
 
 Kind = Literal["pairs", "ijb", "megaface"]
 
@@ -48,6 +49,19 @@ def evaluate(
         int, typer.Option("--replicates", min=0, help="Bootstrap replicates; 0 for no intervals.")
     ] = 1000,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the replicates.")] = 0,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            "--against", help="The report.json of another network on this set, to compare with."
+        ),
+    ] = None,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check-preprocessing",
+            help="First try the usual channel orders and scalings on a few hundred of the pairs.",
+        ),
+    ] = False,
     card: Annotated[
         bool, typer.Option("--card/--no-card", help="Write the thresholds to the weights' card.")
     ] = True,
@@ -66,11 +80,16 @@ def evaluate(
 
     from pocketface.benchmarks.pair_result import PairResult
     from pocketface.benchmarks.report import Measurement, check_folder, write_report
+    from pocketface.benchmarks.rival import Rival
     from pocketface.cli import evaluate_ijb, evaluate_megaface, evaluate_pairs
     from pocketface.cli.foreign import load_weights
+    from pocketface.errors import PocketFaceError, RecipeError
 
     console = Console(stderr=as_json)
     kind = _kind(benchmark, images)
+    if check and kind != "pairs":
+        raise RecipeError("--check-preprocessing needs pairs: give a .bin or a list of pairs.")
+    rival = None if against is None else Rival.load(against, replicates=replicates, seed=seed)
     embedder = load_weights(
         weights,
         size=size,
@@ -93,6 +112,7 @@ def evaluate(
                 replicates=replicates,
                 seed=seed,
                 model=name,
+                check=check,
             )
         case "ijb":
             measured = Measurement(
@@ -119,17 +139,27 @@ def evaluate(
                 )
             )
     result = measured.result
+    failure: PocketFaceError | None = None
+    if rival is not None:
+        try:
+            measured = measured._replace(comparison=rival.compare(result, measured.replicates))
+        except PocketFaceError as error:
+            failure = error  # told at the end: the work that was done is kept first
     written = write_report(folder, measured)
     if as_json:
         typer.echo(result.model_dump_json())
     else:
         _print_table(console, result)
+        if measured.comparison is not None:
+            _print_comparison(console, measured.comparison)
     console.print(f"Report: {written[-1]}", highlight=False, markup=False, soft_wrap=True)
     if isinstance(result, PairResult):
         text = evaluate_pairs.record_thresholds(
             weights, embedder, result, architecture, update=card, begin=write_card
         )
         console.print(text, highlight=False, markup=False, soft_wrap=True)
+    if failure is not None:
+        raise failure
 
 
 def _kind(benchmark: Path, images: Path | None) -> Kind:
@@ -158,15 +188,25 @@ def _kind(benchmark: Path, images: Path | None) -> Kind:
 
 
 def _print_table(console: "Console", result: "Result") -> None:
-    from rich.table import Table
-
-    table = Table(title=f"{result.model.name} on {result.benchmark}", title_justify="left")
-    table.add_column("Figure")
-    table.add_column("Value", justify="right", no_wrap=True)
-    table.add_column("Interval", no_wrap=True)
-    table.add_column("Remark")
-    for row in result.rows():
-        table.add_row(*row)
-    console.print(table)
+    _print_rows(console, f"{result.model.name} on {result.benchmark}", "Value", result.rows())
     for line in (*result.sentences(), f"Embedded in {result.embedding_seconds:.1f} s."):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _print_comparison(console: "Console", comparison: "Comparison") -> None:
+    _print_rows(console, f"Against {comparison.second}", "Difference", comparison.rows())
+    console.print(comparison.sentence(), highlight=False, markup=False, soft_wrap=True)
+
+
+def _print_rows(console: "Console", title: str, value: str, rows: "list[Row]") -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(title), title_justify="left")
+    table.add_column("Figure")
+    table.add_column(value, justify="right", no_wrap=True)
+    table.add_column("Interval", no_wrap=True)
+    table.add_column("Remark")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)

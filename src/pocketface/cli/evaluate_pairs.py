@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pocketface.benchmarks.pair_result import PairResult
     from pocketface.benchmarks.report import Measurement
+    from pocketface.data.pairs import PairSet
     from pocketface.embedding import Embedder
 
 
@@ -18,17 +19,28 @@ def evaluate(
     replicates: int,
     seed: int,
     model: str,
+    check: bool,
 ) -> "Measurement":
-    """Measure `embedder`, called `model` in the report, on the pairs in the file `benchmark`."""
+    """Measure `embedder`, called `model` in the report, on the pairs in the file `benchmark`.
+
+    With `check` the usual preprocessings are tried on some of the pairs first.
+    """
     from pocketface.benchmarks.pair_benchmark import PairBenchmark
     from pocketface.benchmarks.pair_figures import figures
     from pocketface.benchmarks.report import Measurement
     from pocketface.cli.progress import images_progress
 
     pairs = PairBenchmark.load(benchmark, images)
+    warnings = _check(embedder, pairs.pairs) if check else []
     with images_progress(f"Embedding {pairs.name}") as progress:
         run = pairs.run(
-            embedder, progress, flip=flip, replicates=replicates, seed=seed, model=model
+            embedder,
+            progress,
+            flip=flip,
+            replicates=replicates,
+            seed=seed,
+            model=model,
+            warnings=warnings,
         )
     return Measurement(
         run.result,
@@ -37,6 +49,26 @@ def evaluate(
         run.replicates,
         run.scores,
     )
+
+
+def _check(embedder: "Embedder", pairs: "PairSet") -> list[str]:
+    """Try the usual preprocessings, show how they did, and give the warning if there is one."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from pocketface.benchmarks.preprocessing_check import check_preprocessing
+    from pocketface.cli.progress import images_progress
+
+    with images_progress("Checking the preprocessing") as progress:
+        found = check_preprocessing(embedder, pairs, progress)
+    table = Table(title=f"Preprocessings on {found.pairs} pairs", title_justify="left")
+    table.add_column("Fed as")
+    table.add_column("Separation", justify="right")
+    table.add_column("")
+    for way in found.ways:
+        table.add_row(way.name, f"{way.separation:.2f}", "configured" if way.configured else "")
+    Console(stderr=True).print(table)
+    return [] if found.warning is None else [found.warning]
 
 
 def record_thresholds(

@@ -5,7 +5,7 @@ Shapes: N images of H x W pixels, D numbers of an embedding.
 
 import hashlib
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,15 @@ class Embedder(Protocol):
         Raises DataError for an array of another shape or type, WeightsError where the network
         gives numbers that are not finite.
         """
+        ...
+
+
+@runtime_checkable
+class Adjustable(Embedder, Protocol):
+    """An embedder whose network can be fed in another way, to find out how it wants its images."""
+
+    def with_preprocessing(self, preprocessing: Preprocessing) -> Embedder:
+        """The same network under another preprocessing of the same image size."""
         ...
 
 

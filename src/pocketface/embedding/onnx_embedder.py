@@ -1,5 +1,6 @@
 """An ONNX file as an embedder, run by onnxruntime on the CPU."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,15 @@ class OnnxEmbedder:
                 f"{path} gives embeddings of {self.embedding_size} numbers, but its card says "
                 f"{card.embedding_size}. Put the matching card beside it."
             )
-        self.fingerprint = fingerprint_of(sha256_of(path), preprocessing)
+        self._sha256 = sha256_of(path)
+        self.fingerprint = fingerprint_of(self._sha256, preprocessing)
+
+    def with_preprocessing(self, preprocessing: Preprocessing) -> "OnnxEmbedder":
+        """The same network fed in another way, at the same image size."""
+        other = copy.copy(self)
+        other.preprocessing = preprocessing
+        other.fingerprint = fingerprint_of(self._sha256, preprocessing)
+        return other
 
     def embed(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Embed uint8 (N, H, W, 3) RGB aligned faces; gives float32 (N, D), not normalised.

@@ -49,6 +49,16 @@ class TorchEmbedder:
         self._sha256 = sha256
         self._chunk = chunk
 
+    def with_preprocessing(self, preprocessing: Preprocessing) -> "TorchEmbedder":
+        """The same network fed in another way, at the same image size."""
+        return TorchEmbedder(
+            self.backbone,
+            preprocessing,
+            card=self.card,
+            sha256=self._sha256,
+            chunk=self._chunk,
+        )
+
     @property
     def fingerprint(self) -> str:
         """Hexadecimal identity of weights and preprocessing."""
