@@ -1,0 +1,1 @@
+"""MegaFace and refined MegaFace."""
