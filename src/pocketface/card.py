@@ -28,8 +28,9 @@ class Threshold(BaseModel):
     tar: float = Field(ge=0, le=1)
     similarity: float = Field(ge=-1, le=1)
     similarity_interval: tuple[float, float] | None = Field(
-        default=None, description="95 % interval of the threshold for this FAR, over people"
+        default=None, description="95 % interval of the threshold that gives this FAR"
     )
+    calibrated: bool = Field(default=False, description="whether `calibrate` was asked for it")
     impostor_pairs: int = Field(ge=0)
     flip: bool = Field(description="whether embeddings were summed over image and mirror")
 
@@ -38,8 +39,7 @@ class Calibration(BaseModel):
     """A map from similarity to the probability that two faces are of one person.
 
     It holds where one person and two people are equally likely beforehand. The log of the odds is
-    on straight lines between the points (`similarities`, `log_odds`), of which the outer two go
-    on for a logistic map and stay level for an isotonic one.
+    on straight lines between the points (`similarities`, `log_odds`), and level beyond them.
     """
 
     model_config = ConfigDict(extra="forbid")

@@ -153,6 +153,7 @@ def test_without_thresholds_verify_gives_the_similarity_and_the_way(workplace):
         "same": None,
         "similarity": pytest.approx(1.0),
         "flip": True,
+        "probability": None,
         "threshold": None,
     }
 

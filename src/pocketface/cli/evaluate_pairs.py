@@ -82,7 +82,8 @@ def record_thresholds(
 ) -> str:
     """Write the thresholds to the card; say what was done and what to type next."""
     from pocketface.benchmarks.thresholds import with_thresholds
-    from pocketface.card import ModelCard, card_path, sha256_of, write_card
+    from pocketface.card import card_path, write_card
+    from pocketface.cli.foreign import begin_card
 
     path = card_path(weights)
     if not update:
@@ -96,12 +97,7 @@ def record_thresholds(
             "Run this command again with --write-card to begin one."
         )
     if card is None:
-        card = ModelCard(
-            architecture=architecture or "foreign",
-            embedding_size=embedder.embedding_size,
-            preprocessing=embedder.preprocessing,
-            sha256=sha256_of(weights),
-        )
+        card = begin_card(weights, embedder, architecture)
     try:
         write_card(weights, with_thresholds(card, result))
     except OSError as error:

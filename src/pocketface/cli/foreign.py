@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from pocketface.card import ModelCard
     from pocketface.embedding import Embedder
     from pocketface.preprocessing import Preprocessing
 
@@ -68,6 +69,18 @@ def load_weights(
 
     return load_embedder(
         weights, foreign_preprocessing(size, order, mean, std), threads, architecture
+    )
+
+
+def begin_card(weights: Path, embedder: "Embedder", architecture: str | None) -> "ModelCard":
+    """A card for weights that have none, as these options describe them; it is not written yet."""
+    from pocketface.card import ModelCard, sha256_of
+
+    return ModelCard(
+        architecture=architecture or "foreign",
+        embedding_size=embedder.embedding_size,
+        preprocessing=embedder.preprocessing,
+        sha256=sha256_of(weights),
     )
 
 

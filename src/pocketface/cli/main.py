@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from pocketface.cli import data, demo, embed, evaluate, export, models, train, verify
+from pocketface.cli import calibrate, data, demo, embed, evaluate, export, models, train, verify
 from pocketface.errors import PocketFaceError, StoppedError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command("train")(train.train)
 app.command("distill")(train.distill)
 app.command("evaluate")(evaluate.evaluate)
 app.command("embed")(embed.embed)
+app.command("calibrate")(calibrate.calibrate)
 app.command("verify")(verify.verify)
 app.command("export")(export.export)
 app.add_typer(data.app, name="data")

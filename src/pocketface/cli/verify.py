@@ -27,6 +27,10 @@ def verify(
     far: Annotated[
         float, typer.Option("--far", help="False accept rate of the threshold to use.")
     ] = 1e-3,
+    prior: Annotated[
+        float,
+        typer.Option("--prior", help="How likely one person is beforehand, for the probability."),
+    ] = 0.5,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
     threads: ThreadsOption = None,
     size: SizeOption = None,
@@ -35,16 +39,22 @@ def verify(
     std: StdOption = None,
     architecture: ArchitectureOption = None,
 ) -> None:
-    """Compare two aligned faces at a threshold that `pocketface evaluate` measured.
+    """Compare two aligned faces at a threshold that `calibrate` or `evaluate` measured.
+
+    After `pocketface calibrate` it also says how probable it is that they are one person.
 
     Exit code 0: same person; 1: different people; 3: no threshold is known; 2: an error.
     """
     import json
 
+    from pocketface.benchmarks.calibration import probability
     from pocketface.benchmarks.thresholds import choose_threshold
     from pocketface.cli.foreign import load_weights
     from pocketface.embedding.compare import compare_files
+    from pocketface.errors import RecipeError
 
+    if not 0 < prior < 1:
+        raise RecipeError(f"--prior must lie between 0 and 1, got {prior:g}.")
     embedder = load_weights(
         weights,
         size=size,
@@ -58,19 +68,30 @@ def verify(
     # A threshold decides about embeddings made as those that it was measured on.
     flip = True if threshold is None else threshold.flip
     similarity = compare_files(embedder, first, second, flip=flip)
+    calibration = None if embedder.card is None else embedder.card.calibration
+    likely = None
+    if calibration is not None:
+        seen = (
+            similarity
+            if calibration.flip == flip
+            else compare_files(embedder, first, second, flip=calibration.flip)
+        )
+        likely = probability(calibration, seen, prior)
     same = None if threshold is None else similarity >= threshold.similarity
     if as_json:
         answer = {
             "same": same,
             "similarity": similarity,
             "flip": flip,
+            "probability": likely,
             "threshold": None if threshold is None else threshold.model_dump(mode="json"),
         }
         typer.echo(json.dumps(answer))
     elif threshold is None:
         typer.echo(
             f"similarity {similarity:.4f}; no threshold is known for {weights.name}.\n"
-            f"Measure one with: pocketface evaluate {weights} PAIRS --write-card"
+            f"Measure one with: pocketface evaluate {weights} PAIRS --write-card, or on your own "
+            f"people with: pocketface calibrate {weights} --people FOLDER --write-card"
         )
     else:
         typer.echo(
@@ -80,6 +101,19 @@ def verify(
             f"{threshold.tar:.2%} of one person's (aimed at FAR {threshold.far:g}, measured on "
             f"{threshold.benchmark} with {threshold.impostor_pairs:,} pairs of two people)."
         )
+    if not as_json and calibration is not None and likely is not None:
+        typer.echo(
+            f"Probability of one person: {_percent(likely)} ({calibration.method}, learnt on "
+            f"{calibration.benchmark}; {prior:.3g} beforehand)."
+        )
     code = UNDECIDED if same is None else SAME if same else DIFFERENT
     if code:
         raise typer.Exit(code)
+
+
+def _percent(share: float) -> str:
+    """In per cent, with as many digits as the nearer end deserves; never a false certainty."""
+    digits = 1
+    while digits < 6 and min(share, 1 - share) < 10.0 ** -(digits + 1):
+        digits += 1
+    return f"{100 * share:.{digits}f} %"
