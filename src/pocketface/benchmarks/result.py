@@ -36,14 +36,14 @@ class Intervals(Record):
 
 
 class MeasuredModel(Record):
-    """Which network was measured."""
+    """Which network was measured; `preprocessing` is None where only its features were given."""
 
     name: str
     architecture: str
     embedding_size: int = Field(gt=0)
     parameters: int | None = None
     fingerprint: str
-    preprocessing: Preprocessing
+    preprocessing: Preprocessing | None = None
 
 
 class Row(NamedTuple):

@@ -22,9 +22,17 @@ if TYPE_CHECKING:
 
 Kind = Literal["pairs", "ijb", "megaface"]
 
+_MEGAFACE = "MegaFace"
+
 
 def evaluate(
-    weights: Annotated[Path, typer.Argument(help="A .onnx, .safetensors, .pt or .pth file.")],
+    weights: Annotated[
+        Path,
+        typer.Argument(
+            help="A .onnx, .safetensors, .pt or .pth file; for MegaFace also a folder of features "
+            "in the devkit's format."
+        ),
+    ],
     benchmark: Annotated[
         Path,
         typer.Argument(
@@ -62,6 +70,41 @@ def evaluate(
             help="First try the usual channel orders and scalings on a few hundred of the pairs.",
         ),
     ] = False,
+    distractor_set: Annotated[
+        int,
+        typer.Option(
+            "--distractor-set",
+            min=1,
+            help="Which random set of distractor lists.",
+            rich_help_panel=_MEGAFACE,
+        ),
+    ] = 1,
+    missing_limit: Annotated[
+        float,
+        typer.Option(
+            "--missing-limit",
+            min=0,
+            max=1,
+            help="Share of the probes, and of the distractors, that may be missing.",
+            rich_help_panel=_MEGAFACE,
+        ),
+    ] = 0.001,
+    save_features: Annotated[
+        Path | None,
+        typer.Option(
+            "--save-features",
+            help="New folder for the features in the devkit's format.",
+            rich_help_panel=_MEGAFACE,
+        ),
+    ] = None,
+    algorithm: Annotated[
+        str | None,
+        typer.Option(
+            "--algorithm",
+            help="Whose features, where a folder holds several: IMAGE_ALGORITHM.bin.",
+            rich_help_panel=_MEGAFACE,
+        ),
+    ] = None,
     card: Annotated[
         bool, typer.Option("--card/--no-card", help="Write the thresholds to the weights' card.")
     ] = True,
@@ -90,54 +133,79 @@ def evaluate(
     if check and kind != "pairs":
         raise RecipeError("--check-preprocessing needs pairs: give a .bin or a list of pairs.")
     rival = None if against is None else Rival.load(against, replicates=replicates, seed=seed)
-    embedder = load_weights(
-        weights,
-        size=size,
-        order=order,
-        mean=mean,
-        std=std,
-        architecture=architecture,
-        threads=threads,
-    )
+    if weights.is_dir() and kind != "megaface":
+        raise RecipeError(
+            f"{weights} is a folder: features can be measured on MegaFace only. "
+            "Give the file of the weights."
+        )
+    embedder = None
+    if not weights.is_dir():
+        embedder = load_weights(
+            weights,
+            size=size,
+            order=order,
+            mean=mean,
+            std=std,
+            architecture=architecture,
+            threads=threads,
+        )
     folder = out or Path("runs") / f"{weights.stem}-on-{benchmark.resolve().stem}"
     check_folder(folder)
     name = weights.stem
-    match kind:
-        case "pairs":
-            measured = evaluate_pairs.evaluate(
-                embedder,
+    if embedder is None:
+        measured = Measurement(
+            *evaluate_megaface.evaluate_features(
+                weights,
                 benchmark,
-                images,
-                flip=flip,
+                out=folder,
                 replicates=replicates,
                 seed=seed,
                 model=name,
-                check=check,
+                algorithm=algorithm,
+                distractor_set=distractor_set,
+                missing_limit=missing_limit,
             )
-        case "ijb":
-            measured = Measurement(
-                *evaluate_ijb.evaluate(
+        )
+    else:
+        match kind:
+            case "pairs":
+                measured = evaluate_pairs.evaluate(
                     embedder,
                     benchmark,
-                    out=folder,
+                    images,
                     flip=flip,
                     replicates=replicates,
                     seed=seed,
                     model=name,
+                    check=check,
                 )
-            )
-        case "megaface":
-            measured = Measurement(
-                *evaluate_megaface.evaluate(
-                    embedder,
-                    benchmark,
-                    out=folder,
-                    flip=flip,
-                    replicates=replicates,
-                    seed=seed,
-                    model=name,
+            case "ijb":
+                measured = Measurement(
+                    *evaluate_ijb.evaluate(
+                        embedder,
+                        benchmark,
+                        out=folder,
+                        flip=flip,
+                        replicates=replicates,
+                        seed=seed,
+                        model=name,
+                    )
                 )
-            )
+            case "megaface":
+                measured = Measurement(
+                    *evaluate_megaface.evaluate(
+                        embedder,
+                        benchmark,
+                        out=folder,
+                        flip=flip,
+                        replicates=replicates,
+                        seed=seed,
+                        model=name,
+                        distractor_set=distractor_set,
+                        missing_limit=missing_limit,
+                        save_features=save_features,
+                    )
+                )
     result = measured.result
     failure: PocketFaceError | None = None
     if rival is not None:
@@ -153,7 +221,7 @@ def evaluate(
         if measured.comparison is not None:
             _print_comparison(console, measured.comparison)
     console.print(f"Report: {written[-1]}", highlight=False, markup=False, soft_wrap=True)
-    if isinstance(result, PairResult):
+    if isinstance(result, PairResult) and embedder is not None:
         text = evaluate_pairs.record_thresholds(
             weights, embedder, result, architecture, update=card, begin=write_card
         )
@@ -171,7 +239,7 @@ def _kind(benchmark: Path, images: Path | None) -> Kind:
     found = {entry.name for entry in benchmark.iterdir()}
     layouts: dict[Kind, set[str]] = {
         "ijb": {"meta", "loose_crop"},
-        "megaface": {"templatelists", "facescrub", "megaface"},
+        "megaface": {"templatelists"},
     }
     for kind, wanted in layouts.items():
         if wanted <= found:

@@ -41,6 +41,17 @@ class ProbeList:
     def __len__(self) -> int:
         return len(self.paths)
 
+    def select(self, rows: npt.NDArray[np.int64]) -> "ProbeList":
+        """The probes in these rows, their people numbered anew.
+
+        Raises DataError if nobody is left with two images.
+        """
+        return _probe_list(
+            [self.paths[row] for row in rows],
+            [self.people[number] for number in self.person[rows]],
+            "what is left of the list of probes",
+        )
+
 
 @dataclass(frozen=True)
 class DistractorLists:
@@ -77,15 +88,7 @@ def read_probe_list(path: Path) -> ProbeList:
             "path. Take the file again from the devkit."
         )
     _check_paths(path, paths)
-    people = tuple(dict.fromkeys(names))
-    index = {name: number for number, name in enumerate(people)}
-    person = np.array([index[name] for name in names], np.int64)
-    if np.bincount(person).max() < 2:
-        raise DataError(
-            f"{path}: nobody has two images, so there is no pair of one person to look for. "
-            "Is 'id' the person and not the image?"
-        )
-    return ProbeList(tuple(paths), people, person)
+    return _probe_list(paths, names, str(path))
 
 
 def read_distractor_list(path: Path) -> tuple[str, ...]:
@@ -138,6 +141,15 @@ def join_distractor_lists(lists: dict[int, tuple[str, ...]]) -> DistractorLists:
     return DistractorLists(tuple(index), dict(sorted(chosen.items())))
 
 
+def select_distractors(lists: DistractorLists, kept: npt.NDArray[np.bool_]) -> DistractorLists:
+    """The lists without the images that are not `kept`, bool (M,); sizes keep their names."""
+    number = np.cumsum(kept) - 1
+    return DistractorLists(
+        tuple(path for path, stays in zip(lists.paths, kept.tolist(), strict=True) if stays),
+        {size: number[rows[kept[rows]]] for size, rows in lists.chosen.items()},
+    )
+
+
 def read_noises(path: Path) -> frozenset[str]:
     """Read a noise list: file names of probes, or paths of distractors.
 
@@ -169,6 +181,18 @@ def write_distractor_list(folder: Path, paths: Sequence[str], number: int = 1) -
 def identity_of(paths: Sequence[str]) -> str:
     """The sha256 of names in their order, hexadecimal: which images, in which rows."""
     return hashlib.sha256("\n".join(paths).encode()).hexdigest()
+
+
+def _probe_list(paths: Sequence[str], names: Sequence[str], source: str) -> ProbeList:
+    people = tuple(dict.fromkeys(names))
+    index = {name: number for number, name in enumerate(people)}
+    person = np.array([index[name] for name in names], np.int64)
+    if not len(person) or np.bincount(person).max() < 2:
+        raise DataError(
+            f"{source}: nobody has two images, so there is no pair of one person to look for. "
+            "Is 'id' the person and not the image?"
+        )
+    return ProbeList(tuple(paths), people, person)
 
 
 def _read_json(path: Path, keys: tuple[str, ...]) -> dict[str, list[str]]:

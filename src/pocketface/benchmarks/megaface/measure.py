@@ -226,7 +226,7 @@ def measure(
     weights = person_draws(people, replicates, generator)
     directions, protocols = _protocols(comparison, weights)
     sizes = sorted(comparison.chosen)
-    work, done = sum(sizes), 0
+    work, done = sum(len(comparison.chosen[size]) for size in sizes), 0
     for size in sizes:
         chosen = comparison.chosen[size]
         nearest = [NearestDistractors(len(protocol.rows)) for protocol in protocols]
@@ -241,7 +241,7 @@ def measure(
             ]
         tell = None if progress is None else _part_of(progress, done, work)
         Search(directions, comparison.distractors, observers).run(chosen, tell)
-        done += size
+        done += len(chosen)
         for protocol, keeper in zip(protocols, nearest, strict=True):
             protocol.identify(size, chosen, keeper)
     return [protocol.finish() for protocol in protocols]

@@ -1,0 +1,109 @@
+"""The pictures of a MegaFace report: CMC, rank 1 against the number of distractors, ROC, DET."""
+
+import numpy as np
+
+from pocketface.benchmarks.canvas import (
+    GENUINE,
+    IMPOSTOR,
+    INK,
+    canvas,
+    percent_axis,
+    png,
+    shade_few,
+)
+from pocketface.benchmarks.margins import FEW
+from pocketface.benchmarks.megaface.result import MegafaceResult
+
+_COLOURS = {"raw": IMPOSTOR, "refined": GENUINE}
+
+
+def figures(result: MegafaceResult) -> dict[str, bytes]:
+    """The pictures, PNG files by file name."""
+    return {
+        "cmc.png": cmc_png(result),
+        "distractors.png": distractors_png(result),
+        "roc.png": roc_png(result),
+        "det.png": det_png(result),
+    }
+
+
+def cmc_png(result: MegafaceResult) -> bytes:
+    """How many pairs reach each rank against the largest list; a PNG file."""
+    size = result.protocols[0].cmc[-1].distractors
+    figure, axes = canvas(
+        f"{result.model.name} on {result.benchmark}: CMC, {size:,} distractors",
+        "Rank",
+        "Pairs that reach the rank",
+    )
+    for protocol in result.protocols:
+        rates = protocol.cmc[-1].rates
+        ranks = np.arange(1, len(rates) + 1)
+        colour = _COLOURS[protocol.name]
+        axes.plot(ranks, [rate.value for rate in rates], "o-", color=colour, label=protocol.name)
+        ends = [(rate.low, rate.high) for rate in rates]
+        if all(low is not None for low, _ in ends):
+            low, high = np.array(ends, np.float64).T
+            axes.fill_between(ranks, low, high, color=colour, alpha=0.15, linewidth=0)
+    axes.set_xticks(np.arange(1, len(result.protocols[0].cmc[-1].rates) + 1))
+    percent_axis(axes)
+    axes.legend(frameon=False)
+    return png(figure)
+
+
+def distractors_png(result: MegafaceResult) -> bytes:
+    """Rank 1 over the number of distractors, with its intervals; a PNG file."""
+    figure, axes = canvas(
+        f"{result.model.name} on {result.benchmark}: rank 1",
+        "Distractors",
+        "Pairs that reach rank 1",
+    )
+    for protocol in result.protocols:
+        colour = _COLOURS[protocol.name]
+        sizes = np.array([entry.distractors for entry in protocol.cmc])
+        rates = [entry.rates[0] for entry in protocol.cmc]
+        axes.plot(sizes, [rate.value for rate in rates], "o-", color=colour, label=protocol.name)
+        for size, rate in zip(sizes, rates, strict=True):
+            if rate.low is not None and rate.high is not None:
+                axes.plot([size] * 2, [rate.low, rate.high], color=colour, linewidth=1)
+    axes.set_xscale("log")
+    percent_axis(axes)
+    axes.legend(frameon=False)
+    return png(figure)
+
+
+def roc_png(result: MegafaceResult) -> bytes:
+    """TAR over FAR (logarithmic), as far as the impostors are kept; a PNG file."""
+    return _curve(result, "ROC", "True accept rate (TAR)", missed=False)
+
+
+def det_png(result: MegafaceResult) -> bytes:
+    """What is wrongly rejected over what is wrongly accepted, both logarithmic; a PNG file."""
+    return _curve(result, "DET", "False reject rate (1 - TAR)", missed=True)
+
+
+def _curve(result: MegafaceResult, name: str, vertical: str, *, missed: bool) -> bytes:
+    figure, axes = canvas(
+        f"{result.model.name} on {result.benchmark}: {name}", "False accept rate (FAR)", vertical
+    )
+    impostors = min(protocol.impostor_pairs for protocol in result.protocols)
+    # Logarithmic axes have no 0: half a pair stands for none.
+    edge, floor = 0.5 / impostors, 0.5 / result.genuine_pairs
+    right = edge
+    for protocol in result.protocols:
+        far = np.maximum([point.far for point in protocol.roc], edge)
+        tar = np.array([point.tar for point in protocol.roc])
+        height = np.maximum(1 - tar, floor) if missed else tar
+        right = max(right, float(far[-1]))
+        colour = _COLOURS[protocol.name]
+        axes.step(far, height, where="post", color=colour, linewidth=1.8, label=protocol.name)
+        for point in protocol.points:
+            value = max(1 - point.tar.value, floor) if missed else point.tar.value
+            axes.plot(point.far, value, "o", color=INK, markersize=4, zorder=3)
+    axes.set_xscale("log")
+    axes.set_xlim(edge, max(right, 2 * edge))
+    if missed:
+        axes.set_yscale("log")
+    percent_axis(axes)
+    shade_few(axes, impostors, FEW)
+    axes.legend(frameon=False)
+    return png(figure)
