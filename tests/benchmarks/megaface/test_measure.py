@@ -3,13 +3,11 @@
 import math
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pocketface.benchmarks.megaface.measure import Comparison, measure, person_draws
 from pocketface.embedding.unit import unit
-from pocketface.errors import DataError, WeightsError
 
 FARS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 
