@@ -196,6 +196,8 @@ def test_the_report_reads_back_as_the_result(tmp_path, run, result):
         "report.json",
         "report.md",
         "scores.npy",
+        "table.md",
+        "table.tex",
     ]
     report = tmp_path / "report" / "report.json"
     assert read_report(report, PairResult) == result

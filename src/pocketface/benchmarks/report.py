@@ -1,7 +1,9 @@
 """The folder that a measurement leaves: JSON for programs, Markdown and HTML for people."""
 
 import errno
+import importlib
 import io
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,9 +20,17 @@ from pocketface.benchmarks.page import figure_title, page
 from pocketface.benchmarks.replicates import FILE as REPLICATES
 from pocketface.benchmarks.replicates import Replicates, write_replicates
 from pocketface.benchmarks.result import Record, Result
+from pocketface.benchmarks.table import latex_table, markdown_table, rows_of
 from pocketface.errors import DataError
 
 R = TypeVar("R", bound=Record)
+
+_KINDS = {
+    "pairs": ("pocketface.benchmarks.pair_result", "PairResult"),
+    "ijb": ("pocketface.benchmarks.ijb.result", "IjbResult"),
+    "megaface": ("pocketface.benchmarks.megaface.result", "MegafaceResult"),
+}
+"""Module and class of each kind of result, imported where one is read."""
 
 COMPARISON = "comparison.json"
 SCORES = "scores.npy"
@@ -58,14 +68,15 @@ class Measurement(NamedTuple):
 
 
 def write_report(folder: Path, measured: Measurement) -> list[Path]:
-    """Write `report.json`, `report.md`, `report.html` and `figures/*.png` into `folder`.
+    """Write `report.json`, `.md` and `.html`, `table.md` and `.tex`, `figures/*.png` to `folder`.
 
     Replicates, scores and comparison go into files of their own. Files of an older report are
     replaced or removed. Returns the files written, the page last; raises DataError if the folder
     cannot be written.
     """
     result, figures, cases, replicates, scores, comparison = measured
-    written = []
+    written: list[Path] = []
+    row = rows_of([result], {})
 
     def write(path: Path, content: bytes) -> None:
         atomic.write_bytes(path, content)
@@ -87,6 +98,8 @@ def write_report(folder: Path, measured: Measurement) -> list[Path]:
         for name, text in (
             ("report.json", result.model_dump_json(indent=2)),
             ("report.md", markdown(result, figures, comparison)),
+            ("table.md", markdown_table(row)),
+            ("table.tex", latex_table(row)),
             ("report.html", page(result, figures, cases, comparison)),
         ):
             write(folder / name, f"{text.rstrip()}\n".encode())
@@ -104,6 +117,20 @@ def read_report(path: Path, kind: type[R]) -> R:
             f"{path} is not a report of `pocketface evaluate` that this version reads: {error}. "
             "Run the command again."
         ) from error
+
+
+def read_any_report(path: Path) -> Result:
+    """Read a `report.json` of whichever protocol. Raises DataError if it is none."""
+    try:
+        kind = json.loads(path.read_bytes())["kind"]
+        module, name = _KINDS[kind]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path} is not a report of `pocketface evaluate` that this version reads: {error!r}. "
+            "Run the command again."
+        ) from error
+    result: Result = read_report(path, getattr(importlib.import_module(module), name))
+    return result
 
 
 def read_scores(report: Path) -> npt.NDArray[np.float64]:

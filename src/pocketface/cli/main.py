@@ -6,7 +6,18 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from pocketface.cli import calibrate, data, demo, embed, evaluate, export, models, train, verify
+from pocketface.cli import (
+    calibrate,
+    data,
+    demo,
+    embed,
+    evaluate,
+    export,
+    models,
+    table,
+    train,
+    verify,
+)
 from pocketface.errors import PocketFaceError, StoppedError
 
 app = typer.Typer(
@@ -21,6 +32,7 @@ app.command("models")(models.models)
 app.command("train")(train.train)
 app.command("distill")(train.distill)
 app.command("evaluate")(evaluate.evaluate)
+app.command("table")(table.table)
 app.command("embed")(embed.embed)
 app.command("calibrate")(calibrate.calibrate)
 app.command("verify")(verify.verify)
