@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["pairs", "ijb", "megaface"]
 
+_IJB = "IJB-B, IJB-C"
 _MEGAFACE = "MegaFace"
 
 
@@ -70,6 +71,24 @@ def evaluate(
             help="First try the usual channel orders and scalings on a few hundred of the pairs.",
         ),
     ] = False,
+    keep_norm: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep-norm/--no-keep-norm",
+            help="Count the faces of a template with their embeddings' own lengths, or all alike.",
+            show_default="with in 1:1, without in 1:N",
+            rich_help_panel=_IJB,
+        ),
+    ] = None,
+    detector_score: Annotated[
+        bool | None,
+        typer.Option(
+            "--detector-score/--no-detector-score",
+            help="Count the faces of a template times their detector score, or not.",
+            show_default="with",
+            rich_help_panel=_IJB,
+        ),
+    ] = None,
     distractor_set: Annotated[
         int,
         typer.Option(
@@ -180,16 +199,16 @@ def evaluate(
                     check=check,
                 )
             case "ijb":
-                measured = Measurement(
-                    *evaluate_ijb.evaluate(
-                        embedder,
-                        benchmark,
-                        out=folder,
-                        flip=flip,
-                        replicates=replicates,
-                        seed=seed,
-                        model=name,
-                    )
+                measured = evaluate_ijb.evaluate(
+                    embedder,
+                    benchmark,
+                    out=folder,
+                    flip=flip,
+                    replicates=replicates,
+                    seed=seed,
+                    model=name,
+                    keep_norm=keep_norm,
+                    detector_score=detector_score,
                 )
             case "megaface":
                 measured = Measurement(

@@ -3,11 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pocketface.errors import DataError
-
 if TYPE_CHECKING:
-    from pocketface.benchmarks.cases import CaseGroup
-    from pocketface.benchmarks.result import Result
+    from pocketface.benchmarks.report import Measurement
     from pocketface.embedding import Embedder
 
 
@@ -20,6 +17,37 @@ def evaluate(
     replicates: int,
     seed: int,
     model: str,
-) -> "tuple[Result, dict[str, bytes], list[CaseGroup]]":
-    """Measure `embedder`, called `model` in the report, on the benchmark in `folder`."""
-    raise DataError(f"{folder}: IJB-B or IJB-C cannot be measured yet.")
+    keep_norm: bool | None,
+    detector_score: bool | None,
+) -> "Measurement":
+    """Measure `embedder`, called `model` in the report, on the benchmark in `folder`.
+
+    Embeddings are kept in `out/embeddings`, so that a stopped run goes on. `keep_norm` and
+    `detector_score` say how the faces of a template count; None is the usual way.
+    """
+    from pocketface.benchmarks.ijb import IjbBenchmark
+    from pocketface.benchmarks.ijb.figures import figures
+    from pocketface.benchmarks.report import Measurement
+    from pocketface.cli.progress import images_progress
+    from pocketface.errors import StoppedError
+
+    benchmark = IjbBenchmark.load(folder)
+    work = out / "embeddings"
+    try:
+        with images_progress(f"Embedding {benchmark.name}") as progress:
+            run = benchmark.run(
+                embedder,
+                progress,
+                flip=flip,
+                replicates=replicates,
+                seed=seed,
+                model=model,
+                work=work,
+                keep_norm=keep_norm,
+                detector_score=detector_score,
+            )
+    except KeyboardInterrupt:
+        raise StoppedError(
+            f"Stopped; finished embeddings are kept in {work}. Run the same command to go on."
+        ) from None
+    return Measurement(run.result, figures(run.result), run.cases, run.replicates)

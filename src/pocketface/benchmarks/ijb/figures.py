@@ -1,0 +1,107 @@
+"""The pictures of an IJB report: ROC, DET, and TPIR over FPIR."""
+
+import numpy as np
+
+from pocketface.benchmarks.canvas import (
+    GENUINE,
+    IMPOSTOR,
+    INK,
+    canvas,
+    percent_axis,
+    png,
+    shade_few,
+)
+from pocketface.benchmarks.ijb.result import CurvePoint, IjbResult
+from pocketface.benchmarks.margins import FEW
+
+
+def figures(result: IjbResult) -> dict[str, bytes]:
+    """The pictures, PNG files by file name."""
+    found = {"roc.png": roc_png(result), "det.png": det_png(result)}
+    if result.identification is not None:
+        found["tpir.png"] = tpir_png(result)
+    return found
+
+
+def roc_png(result: IjbResult) -> bytes:
+    """TAR over FAR (logarithmic) with the figures of the protocol; a PNG file."""
+    figure, axes = canvas(
+        f"{result.model.name} on {result.benchmark}: ROC",
+        "False accept rate (FAR)",
+        "True accept rate (TAR)",
+    )
+    edge = 0.5 / result.impostor_pairs
+    far, tar = _columns(result.roc)
+    # A logarithmic axis has no 0: what is reached without a false accept starts at the left edge.
+    axes.step(np.maximum(far, edge), tar, where="post", color=GENUINE, linewidth=1.8)
+    axes.set_xscale("log")
+    axes.set_xlim(edge, 1.0)
+    for point in result.verification:
+        if point.far < edge:
+            continue
+        axes.plot(point.far, point.tar.value, "o", color=IMPOSTOR, markersize=5, zorder=3)
+        axes.annotate(
+            f"{100 * point.tar.value:.2f} %",
+            (point.far, point.tar.value),
+            xytext=(4, -5),
+            textcoords="offset points",
+            va="top",
+            fontsize=8.5,
+            color=INK,
+        )
+    axes.set_ylim(max(float(tar.min()) - 0.08, 0.0), 1.01)
+    percent_axis(axes)
+    shade_few(axes, result.impostor_pairs, FEW)
+    return png(figure)
+
+
+def det_png(result: IjbResult) -> bytes:
+    """The share of rejected pairs of one person over FAR, both logarithmic; a PNG file."""
+    figure, axes = canvas(
+        f"{result.model.name} on {result.benchmark}: DET",
+        "False accept rate (FAR)",
+        "False reject rate (1 - TAR)",
+    )
+    edge, floor = 0.5 / result.impostor_pairs, 0.5 / result.genuine_pairs
+    far, tar = _columns(result.roc)
+    rejected = np.maximum(1 - tar, floor)
+    axes.step(np.maximum(far, edge), rejected, where="post", color=GENUINE, linewidth=1.8)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlim(edge, 1.0)
+    axes.set_ylim(floor, 1.1)
+    percent_axis(axes)
+    shade_few(axes, result.impostor_pairs, FEW)
+    return png(figure)
+
+
+def tpir_png(result: IjbResult) -> bytes:
+    """TPIR over FPIR (logarithmic), the mean over the galleries; a PNG file."""
+    if result.identification is None:
+        raise ValueError("the result has no 1:N figures")
+    figure, axes = canvas(
+        f"{result.model.name} on {result.benchmark}: search in galleries",
+        "False positive identification rate (FPIR)",
+        "True positive identification rate (TPIR)",
+    )
+    fpir, tpir = _columns(result.identification.curve)
+    axes.step(fpir, tpir, where="post", color=GENUINE, linewidth=1.8)
+    axes.set_xscale("log")
+    for point in result.identification.points:
+        axes.plot(point.fpir, point.tpir.value, "o", color=IMPOSTOR, markersize=5, zorder=3)
+        axes.annotate(
+            f"{100 * point.tpir.value:.2f} %",
+            (point.fpir, point.tpir.value),
+            xytext=(4, -5),
+            textcoords="offset points",
+            va="top",
+            fontsize=8.5,
+            color=INK,
+        )
+    axes.set_ylim(max(float(tpir.min()) - 0.08, 0.0), 1.01)
+    percent_axis(axes)
+    return png(figure)
+
+
+def _columns(curve: tuple[CurvePoint, ...]) -> tuple[np.ndarray, np.ndarray]:
+    return np.array([p.false for p in curve]), np.array([p.true for p in curve])
