@@ -7,8 +7,12 @@ from pocketface.models.registry import register
 
 
 def smallest(name: str) -> Backbone:
-    """The model with all its layers, at 32 pixels, but thin."""
-    thin = {"width": 0.125} if name.startswith("iresnet") else {"channels": 4}
+    """The model with all its layers, at 32 pixels, but thin where it can be."""
+    thin: dict[str, float] = {}
+    if name.startswith("iresnet"):
+        thin = {"width": 0.125}
+    elif name.startswith("pocketnet"):
+        thin = {"channels": 4}
     generator = torch.Generator().manual_seed(0)
     return create_model(name, image_size=32, embedding_size=20, generator=generator, **thin)
 

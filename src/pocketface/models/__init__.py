@@ -11,6 +11,8 @@ except ModuleNotFoundError as error:
 from pocketface.models.backbone import Backbone
 from pocketface.models.genotype import Genotype
 from pocketface.models.iresnet import IResNet
+from pocketface.models.mobilefacenet import MobileFaceNet
+from pocketface.models.mobilenet import MobileNetV1, MobileNetV2
 from pocketface.models.pocketnet import PocketNet
 from pocketface.models.registry import create_model, list_models, outline_model
 
@@ -18,6 +20,9 @@ __all__ = [
     "Backbone",
     "Genotype",
     "IResNet",
+    "MobileFaceNet",
+    "MobileNetV1",
+    "MobileNetV2",
     "PocketNet",
     "create_model",
     "list_models",
