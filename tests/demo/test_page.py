@@ -61,6 +61,7 @@ def test_the_page_tells_everything(measured: PairRun, tmp_path: Path) -> None:
         networks=networks,
         pixels={"toy": 0.6},
         results={"toy": measured.result},
+        galleries=[measured.result.model_copy(update={"benchmark": "IJB<B>"})],
         pairs=measured.pairs,
         shown="toy",
         scores=measured.scores,
@@ -73,4 +74,6 @@ def test_the_page_tells_everything(measured: PairRun, tmp_path: Path) -> None:
     assert "student (b&lt;c&gt;)" in text
     assert "pocketface train &#x27;a b&#x27; --out x" in text
     assert text.count("data:image/png") == 3
+    assert "IJB&lt;B&gt;" in text
+    assert all(row.value in text for row in measured.result.rows())
     assert "http" not in text  # nothing is fetched from anywhere

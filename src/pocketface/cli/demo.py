@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 SETS = ("lfw", "calfw", "cplfw", "cfp_fp", "agedb_30")
 SHOWN = "lfw"
+GALLERIES = {"ijbb": "IJBB", "ijbc": "IJBC", "megaface": "MegaFace"}
+"""The sets that are folders, by their names in `data synth`."""
 
 
 def demo(
@@ -45,7 +47,8 @@ def demo(
 
     faces = out / "people"
     chosen = ["--people", str(people), "--images-per-person", str(images), "--scale", f"{scale:g}"]
-    run(["data", "synth", str(faces), "--only", ",".join(("train", *SETS)), *chosen])
+    everything = ",".join(("train", *SETS, *GALLERIES))
+    run(["data", "synth", str(faces), "--only", everything, *chosen])
     learn = ["--data", str(faces / "train"), "--epochs", str(epochs)]
     teacher, student = out / "teacher", out / "student"
     run(_resumed(["train", "iresnet_nano", *learn, "--out", str(teacher)], teacher))
@@ -56,6 +59,10 @@ def demo(
             report = out / "reports" / f"{network.name}_{name}"
             weights = str(network / "last.safetensors")
             run(["evaluate", weights, str(faces / f"{name}.bin"), "--out", str(report)])
+    for name, folder in GALLERIES.items():
+        report = out / "reports" / f"{student.name}_{name}"
+        weights = str(student / "last.safetensors")
+        run(["evaluate", weights, str(faces / folder), "--out", str(report)])
     exported = out / "student.onnx"
     run(["export", str(student / "last.safetensors"), str(exported)])
     story = _story(out, faces, (teacher, student), done)
@@ -79,7 +86,7 @@ def _story(
     """Read what the commands left, and measure raw pixels on the same pairs."""
     from pocketface.benchmarks.pair_benchmark import PairBenchmark
     from pocketface.benchmarks.pair_result import PairResult
-    from pocketface.benchmarks.report import read_report, read_scores
+    from pocketface.benchmarks.report import read_any_report, read_report, read_scores
     from pocketface.demo.page import Story
     from pocketface.demo.tradeoff import Measured
     from pocketface.embedding.pixels import PixelEmbedder
@@ -107,6 +114,10 @@ def _story(
         networks=networks,
         pixels=pixels,
         results=results,
+        galleries=[
+            read_any_report(out / "reports" / f"{runs[-1].name}_{name}" / "report.json")
+            for name in GALLERIES
+        ],
         pairs=benchmarks[SHOWN].pairs,
         shown=SHOWN,
         scores=read_scores(out / "reports" / f"{runs[-1].name}_{SHOWN}" / "report.json"),

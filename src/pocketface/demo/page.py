@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pocketface import atomic
 from pocketface.benchmarks.cases import thumbnail
 from pocketface.benchmarks.pair_result import PairResult
+from pocketface.benchmarks.result import Result
 from pocketface.benchmarks.style import STYLE, png_address
 from pocketface.data.pairs import PairSet
 from pocketface.demo.examples import Example, choose_examples
@@ -35,7 +36,8 @@ class Story:
     Attributes:
         networks: the measured networks, the student last.
         pixels: accuracy of raw pixels by set.
-        results: the student's result by set.
+        results: the student's result by set of pairs.
+        galleries: the student's results on IJB and MegaFace.
         pairs: the set `shown`, whose pairs are pictured.
         shown: its name.
         scores: float64 (P,), the student's similarities of those pairs.
@@ -46,6 +48,7 @@ class Story:
     networks: list[Measured]
     pixels: dict[str, float]
     results: dict[str, PairResult]
+    galleries: list[Result]
     pairs: PairSet
     shown: str
     scores: npt.NDArray[np.float64]
@@ -85,6 +88,7 @@ training people.</p>
 alt="Mean accuracy against parameters and multiply-accumulates"></div>
 <h2>ROC</h2>
 <div class="narrow"><img src="{png_address(roc)}" alt="ROC curves of the student"></div>
+{_gallery_sections(story.galleries)}
 <h2>Training</h2>
 <div class="wide">{curves}</div>
 {_example_sections(story)}
@@ -116,6 +120,23 @@ def _table(story: Story) -> str:
         "<table><thead><tr><th>Network</th><th>Parameters</th><th>MACs (M)</th>"
         f"{head}</tr></thead><tbody>{body}</tbody></table>"
     )
+
+
+def _gallery_sections(results: list[Result]) -> str:
+    """The figures of IJB and MegaFace, a table each, with what they were measured on."""
+    sections = []
+    for result in results:
+        body = "".join(
+            f"<tr><td>{escape(row.figure)}</td><td class='number'>{escape(row.value)}</td>"
+            f"<td class='number'>{escape(row.interval)}</td></tr>"
+            for row in result.rows()
+        )
+        sections.append(
+            f"<h2>{escape(result.benchmark)}</h2><p>{escape(result.sentences()[0])}</p>"
+            "<div class='scroll'><table><thead><tr><th>Figure</th><th>Value</th>"
+            f"<th>Interval (95 %)</th></tr></thead><tbody>{body}</tbody></table></div>"
+        )
+    return "".join(sections)
 
 
 def _example_sections(story: Story) -> str:
