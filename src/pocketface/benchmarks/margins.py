@@ -18,8 +18,8 @@ def rate_interval(count: int, total: int, level: float = 0.95) -> tuple[float, f
     if not 0 <= count <= total or total <= 0:
         raise ValueError(f"need 0 <= count <= total and total > 0, got {count} of {total}")
     tail = (1 - level) / 2
-    low = 0.0 if count == 0 else 1 - _upper_end(total - count, total, tail)
-    high = 1.0 if count == total else _upper_end(count, total, tail)
+    low = 0.0 if count == 0 else _end(count, total, tail, upper=False)
+    high = 1.0 if count == total else _end(count, total, tail, upper=True)
     return low, high
 
 
@@ -40,21 +40,32 @@ def low_far_warning(far: float, accepted: int, impostor_pairs: int) -> str | Non
     )
 
 
-def _upper_end(count: int, total: int, tail: float) -> float:
-    """The rate at which at most `count` of `total` are seen with probability `tail`."""
-    seen = np.arange(count + 1)
-    # log of the binomial coefficients, by the ratio of neighbours.
-    ratios = np.log(total - seen[:-1]) - np.log(seen[:-1] + 1.0)
-    choose = np.concatenate([[0.0], np.cumsum(ratios)])
-    below, above = count / total, 1.0
+def _end(count: int, total: int, tail: float, *, upper: bool) -> float:
+    """The rate at which at most (upper end) or at least (lower end) `count` have chance `tail`."""
+    rate = count / total
+    # From `count` outwards the terms fall like a bell: what is left out is below e^-70 of the sum.
+    reach = 100 + math.ceil(12 * math.sqrt(count * (1 - rate)))
+    if upper:
+        seen = np.arange(count, max(count - reach, 0), -1, np.float64)
+        ratios = np.log(seen) - np.log(total - seen + 1)
+    else:
+        seen = np.arange(count, min(count + reach, total), 1, np.float64)
+        ratios = np.log(total - seen) - np.log(seen + 1)
+    relative = np.concatenate([[0.0], np.cumsum(ratios)])
+    steps = np.arange(len(relative)) * (-1 if upper else 1)
+    choose = math.lgamma(total + 1) - math.lgamma(count + 1) - math.lgamma(total - count + 1)
+    near, far = rate, 1.0 if upper else 0.0
     for _ in range(200):
-        rate = (below + above) / 2
-        if rate in (below, above):
+        rate = (near + far) / 2
+        if rate in (near, far):
             break
-        terms = choose + seen * math.log(rate) + (total - seen) * math.log1p(-rate)
+        yes, no = math.log(rate), math.log1p(-rate)
+        terms = relative + steps * (yes - no)
         largest = float(terms.max())
-        if largest + math.log(float(np.exp(terms - largest).sum())) > math.log(tail):
-            below = rate
+        chance = largest + math.log(float(np.exp(terms - largest).sum()))
+        chance += choose + count * yes + (total - count) * no
+        if chance > math.log(tail):
+            near = rate
         else:
-            above = rate
-    return above
+            far = rate
+    return far
