@@ -33,11 +33,12 @@ def evaluate(
     new folder for them in the devkit's format.
     """
     from pocketface.benchmarks.megaface import MegafaceBenchmark
+    from pocketface.benchmarks.megaface.feature_folder import check_new_folder
     from pocketface.cli.progress import images_progress
-    from pocketface.errors import DataError, StoppedError
+    from pocketface.errors import StoppedError
 
-    if save_features is not None and save_features.exists():
-        raise DataError(f"{save_features} is there already. Choose another --save-features.")
+    if save_features is not None:
+        check_new_folder(save_features)
     benchmark = MegafaceBenchmark.load(folder, distractor_set)
     work = out / "embeddings"
     try:

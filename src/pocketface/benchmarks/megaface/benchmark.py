@@ -190,7 +190,7 @@ class MegafaceBenchmark:
         """
         began = time.perf_counter()
         probes, distractors = features.probes, features.distractors
-        noisy, notes = self._noise(features)
+        noisy, about_noise = self._noise(features)
         chosen = distractors.chosen
         protocols: tuple[ProtocolName, ...] = ("raw", "refined")
         if self.noises is None:
@@ -227,7 +227,7 @@ class MegafaceBenchmark:
             noisy_probes=int(noisy[0].sum()),
             noisy_distractors=int(noisy[1].sum()),
             protocols=tuple(protocol_result(entry) for entry in figures),
-            notes=notes,
+            notes=(*features.warnings, *about_noise),
             intervals=Intervals(drawn="people", level=LEVEL, replicates=replicates, seed=seed)
             if replicates
             else None,
@@ -238,6 +238,7 @@ class MegafaceBenchmark:
             figures[-1],
             (probes.paths, pictures(self.folder / PROBES, probes.paths)),
             (distractors.paths, pictures(self.folder / DISTRACTORS, distractors.paths)),
+            noisy[0] & (figures[-1].name == "refined"),
         )
         return MegafaceRun(result, cases, kept_replicates(result, figures) if replicates else None)
 

@@ -36,8 +36,15 @@ class StoredFeatures:
     last: npt.NDArray[np.float64]
 
     def says_noise(self) -> bool:
-        """Whether the last column says only what is noise: each value is 0 or 100."""
+        """Whether the last column says only what is noise: each value is 0 or 100.
+
+        So does a number that a network leaves at 0; see `marks_noise`.
+        """
         return bool(np.isin(self.last, (0.0, _NOISE)).all())
+
+    def marks_noise(self) -> bool:
+        """Whether the last column of any feature is 100."""
+        return bool(self.noisy().any())
 
     def noisy(self) -> npt.NDArray[np.bool_]:
         """Which are noise, bool (N,), where the last column says it."""
@@ -129,6 +136,18 @@ def _matching(
         yield values
 
 
+def check_new_folder(folder: Path) -> None:
+    """Raise DataError if `folder`, or what a stopped run left of it, is there already."""
+    if folder.exists():
+        raise DataError(f"{folder} is there already. Move it away, or choose another folder.")
+    if _growing(folder).exists():
+        # Features of another network in it would end up among the new ones.
+        raise DataError(
+            f"{_growing(folder)} is left of a run that was stopped. Delete it, or choose another "
+            "folder."
+        )
+
+
 def write_features(
     folder: Path,
     parts: Sequence[tuple[str, Sequence[str], npt.NDArray[np.floating]]],
@@ -137,12 +156,11 @@ def write_features(
     """Write one feature file per image into the new folder `folder`, for the devkit to read.
 
     Each part is the name of its folder, the images' paths and their features, floating (N, D).
-    While it grows the folder is called `<folder>.partial`. Raises DataError if `folder` is there
-    already or cannot be written.
+    While it grows the folder is called `<folder>.partial`. Raises what `check_new_folder` raises,
+    and DataError if the folder cannot be written.
     """
-    if folder.exists():
-        raise DataError(f"{folder} is there already. Move it away, or choose another folder.")
-    growing = folder.with_name(folder.name + ".partial")
+    check_new_folder(folder)
+    growing = _growing(folder)
     made: set[Path] = set()
     try:
         for name, paths, rows in parts:
@@ -160,3 +178,7 @@ def write_features(
             f"{growing} cannot be written: {error.strerror}. Delete it, and choose a folder with "
             "more room."
         ) from error
+
+
+def _growing(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".partial")

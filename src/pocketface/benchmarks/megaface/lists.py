@@ -30,7 +30,8 @@ class ProbeList:
 
     Attributes:
         paths: `<person>/<image>`, all different.
-        people: names of the people, in the order of their first image.
+        people: names of the people in alphabetical order: then what is drawn by their numbers
+            does not depend on the order of the images.
         person: int64 (P,), each image's index into `people`.
     """
 
@@ -153,7 +154,8 @@ def select_distractors(lists: DistractorLists, kept: npt.NDArray[np.bool_]) -> D
 def read_noises(path: Path) -> frozenset[str]:
     """Read a noise list: file names of probes, or paths of distractors.
 
-    Raises DataError if it cannot be read as text, or names one image twice.
+    A name may come twice: the published list of distractors has such a one, and it changes nothing.
+    Raises DataError if it cannot be read as text.
     """
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
@@ -161,9 +163,7 @@ def read_noises(path: Path) -> frozenset[str]:
         raise DataError(
             f"{path} cannot be read as a noise list: {error}. It is text with one image a line."
         ) from error
-    names = [line for line in lines if line and not line.startswith("#")]
-    _refuse_twice(path, names)
-    return frozenset(names)
+    return frozenset(line for line in lines if line and not line.startswith("#"))
 
 
 def write_probe_list(path: Path, paths: Sequence[str], people: Sequence[str]) -> None:
@@ -184,7 +184,7 @@ def identity_of(paths: Sequence[str]) -> str:
 
 
 def _probe_list(paths: Sequence[str], names: Sequence[str], source: str) -> ProbeList:
-    people = tuple(dict.fromkeys(names))
+    people = tuple(sorted(set(names)))
     index = {name: number for number, name in enumerate(people)}
     person = np.array([index[name] for name in names], np.int64)
     if not len(person) or np.bincount(person).max() < 2:
@@ -222,10 +222,6 @@ def _check_paths(path: Path, names: Sequence[str]) -> None:
                 f"{path}: entry {row}, '{name}', is no path inside the images' folder. "
                 "Name images as <folder>/<image>."
             )
-    _refuse_twice(path, names)
-
-
-def _refuse_twice(path: Path, names: Sequence[str]) -> None:
     if len(set(names)) == len(names):
         return
     seen: dict[str, int] = {}

@@ -263,8 +263,11 @@ def person_draws(people: int, replicates: int, generator: np.random.Generator) -
 
 def _protocols(comparison: Comparison, weights: Floats) -> tuple[Floats, list[_Protocol]]:
     """The unit vectors of all probes and their replacements, and the protocols on them."""
-    directions = unit(comparison.probes)
     person = comparison.person
+    # Without a raw protocol nobody needs the direction of a noisy probe, which may have none.
+    needed = ~comparison.noisy_probes | ("raw" in comparison.protocols)
+    directions = np.zeros(comparison.probes.shape)
+    directions[needed] = unit(comparison.probes[needed])
     rows = np.arange(len(person))
     protocols = []
     for name in comparison.protocols:

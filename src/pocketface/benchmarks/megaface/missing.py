@@ -36,5 +36,10 @@ def present_only(
                 f"At most {limit:g} of them may be ({int(limit * len(found)):,}); each "
                 "one flatters or spoils the figures. Add them, or allow more with --missing-limit."
             )
+        if len(absent) == len(found):
+            raise DataError(
+                f"all {len(found):,} {kind} are missing, first {part[0]}. Add them, or give the "
+                "folder in which they are."
+            )
     kept = probes if there[0].all() else probes.select(np.flatnonzero(there[0]))
     return kept, distractors if there[1].all() else select_distractors(distractors, there[1])

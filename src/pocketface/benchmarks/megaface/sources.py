@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from pocketface.benchmarks.alignment_check import crop_fit, sample_of
 from pocketface.benchmarks.megaface.feature_folder import (
     DISTRACTORS,
     PROBES,
@@ -40,6 +41,7 @@ class Features:
             ones are spoilt, and there is no raw protocol.
         flip: whether embeddings were summed over image and mirror; None where nobody says.
         seconds: that the network took.
+        warnings: about the images, for the report.
     """
 
     probes: ProbeList
@@ -50,6 +52,7 @@ class Features:
     model: MeasuredModel
     flip: bool | None
     seconds: float
+    warnings: tuple[str, ...] = ()
 
     def write(self, folder: Path, algorithm: str) -> None:
         """Write them in the devkit's format into the new folder `folder`.
@@ -124,8 +127,17 @@ def from_images(
         embedded(roots[1], distractors.paths, len(probes)),
     )
     seconds = time.perf_counter() - began
+    looked_at = sample_of(len(probes)).tolist()
+    unaligned = crop_fit([picture(roots[0], probes.paths[row]) for row in looked_at])
     return Features(
-        probes, distractors, *rows, None, measured_model(embedder, model), flip, seconds
+        probes,
+        distractors,
+        *rows,
+        None,
+        measured_model(embedder, model),
+        flip,
+        seconds,
+        () if unaligned is None else (unaligned,),
     )
 
 
@@ -165,7 +177,8 @@ def from_folder(
             f"{sizes[1]}: they are not of one network. Write them again."
         )
     rows, noisy = (both[0].rows, both[1].rows), None
-    if all(part.says_noise() for part in both):
+    # A last column of zeros alone changes no direction: whatever it means, it may stay.
+    if all(part.says_noise() for part in both) and any(part.marks_noise() for part in both):
         rows = (both[0].rows[:, :-1], both[1].rows[:, :-1])
         noisy = (both[0].noisy(), both[1].noisy())
     described = MeasuredModel(

@@ -18,11 +18,13 @@ def worst_cases(
     figures: ProtocolFigures,
     probes: tuple[tuple[str, ...], Picture],
     distractors: tuple[tuple[str, ...], Picture],
+    replaced: npt.NDArray[np.bool_],
 ) -> list[CaseGroup]:
     """The most similar impostor pairs, and the least similar pairs of one person.
 
-    Each probe is shown once. `probes` and `distractors` are the images' names and pictures. An
-    error is one at the threshold of the lowest FAR.
+    Each probe is shown once, those `replaced`, bool (P,), not at all: what stands in for them is
+    no picture. `probes` and `distractors` are the images' names and pictures. An error is one at
+    the threshold of the lowest FAR.
     """
     threshold = figures.points[0].threshold if figures.points else np.inf
     at = f" at FAR {figures.points[0].far:g}" if figures.points else ""
@@ -39,6 +41,8 @@ def worst_cases(
         )
 
     tail = figures.tail
+    nearest = np.flatnonzero(~replaced[tail.probe])
+    nearest = nearest[np.argsort(-tail.similarity[nearest], kind="stable")]
     matches = [
         case(
             float(tail.similarity[entry]),
@@ -46,9 +50,10 @@ def worst_cases(
             (probes, int(tail.probe[entry])),
             (distractors, int(tail.distractor[entry])),
         )
-        for entry in _first_of_each(np.argsort(-tail.similarity, kind="stable"), tail.probe)
+        for entry in _first_of_each(nearest, tail.probe)
     ]
     lost = np.flatnonzero(figures.enrolled < figures.probe)  # the other order is the same pair
+    lost = lost[~replaced[figures.enrolled[lost]] & ~replaced[figures.probe[lost]]]
     lost = lost[np.argsort(figures.genuine[lost], kind="stable")]
     misses = [
         case(
