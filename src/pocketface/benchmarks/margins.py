@@ -46,10 +46,10 @@ def _end(count: int, total: int, tail: float, *, upper: bool) -> float:
     # From `count` outwards the terms fall like a bell: what is left out is below e^-70 of the sum.
     reach = 100 + math.ceil(12 * math.sqrt(count * (1 - rate)))
     if upper:
-        seen = np.arange(count, max(count - reach, 0), -1, np.float64)
+        seen = np.arange(count, max(count - reach, 0), -1).astype(np.float64)
         ratios = np.log(seen) - np.log(total - seen + 1)
     else:
-        seen = np.arange(count, min(count + reach, total), 1, np.float64)
+        seen = np.arange(count, min(count + reach, total)).astype(np.float64)
         ratios = np.log(total - seen) - np.log(seen + 1)
     relative = np.concatenate([[0.0], np.cumsum(ratios)])
     steps = np.arange(len(relative)) * (-1 if upper else 1)
