@@ -1,4 +1,4 @@
-"""Three trained-like networks and their exported files, made once: tracing takes long."""
+"""Trained-like networks and their exported files, made once: tracing takes long."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +27,9 @@ EVERY_PRIMITIVE = Genotype(
     ),
 )  # fmt: skip
 
+FEW_ROWS = ((2, 8, 2, 2), (2, 8, 1, 2), (2, 12, 1, 2))
+"""Three reductions and one block with a residual."""
+
 BUILDS: dict[str, Callable[[], Backbone]] = {
     # With 16 channels it has weights larger than those that the exporter folds by itself.
     "small": lambda: create_model(
@@ -36,6 +39,14 @@ BUILDS: dict[str, Callable[[], Backbone]] = {
     "iresnet": lambda: create_model(
         "iresnet_18", image_size=32, embedding_size=16, width=0.125, blocks=(1, 1, 1, 1)
     ),
+    "mobilefacenet": lambda: create_model(
+        "mobilefacenet", image_size=32, embedding_size=16, rows=FEW_ROWS
+    ),
+    "mobilefacenet_foamliu": lambda: create_model(
+        "mobilefacenet_foamliu", image_size=32, embedding_size=16, rows=FEW_ROWS
+    ),
+    "mobilenet_v1": lambda: create_model("mobilenet_v1", image_size=32, embedding_size=16),
+    "mobilenet_v2": lambda: create_model("mobilenet_v2", image_size=32, embedding_size=16),
 }
 
 THRESHOLD = Threshold(

@@ -26,6 +26,7 @@ from pocketface.models.weights import load_backbone
 pytestmark = pytest.mark.timeout(900)
 
 NETWORKS = ["small", "nano", "iresnet"]
+MOBILE = ["mobilefacenet", "mobilefacenet_foamliu", "mobilenet_v1", "mobilenet_v2"]
 
 
 def rng() -> np.random.Generator:
@@ -47,7 +48,7 @@ def copy_of(weights: Path, folder: Path) -> Path:
     return folder / weights.name
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [*NETWORKS, *MOBILE])
 def test_the_file_computes_the_network_for_any_batch(source, exported, name) -> None:
     network, _ = load_backbone(source(name))
     session = onnxruntime.InferenceSession(exported(name).path, providers=["CPUExecutionProvider"])

@@ -60,8 +60,8 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    # Without a frame the table fits 80 columns.
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    # Without a frame, and with one space between columns, the table fits 80 columns.
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("name", no_wrap=True)
     for heading in ("D", "image", "parameters", "paper", "MMACs", "MFLOPs*", "paper"):
         table.add_column(heading, justify="right", no_wrap=True)
