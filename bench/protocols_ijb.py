@@ -215,7 +215,8 @@ def _ours(folder: Path) -> dict:
 
 
 def _reading(folder: Path) -> dict:
-    from pocketface.benchmarks.ijb.meta import FaceTable, read_pairs
+    from pocketface.benchmarks.ijb.face_table import FaceTable
+    from pocketface.benchmarks.ijb.meta import read_pairs
 
     templates = np.unique(np.load(folder / "template.npy"))
     nothing = np.empty(0)

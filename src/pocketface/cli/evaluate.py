@@ -1,7 +1,7 @@
 """`pocketface evaluate`: measure a network on a benchmark, whichever protocol it follows."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,12 +13,6 @@ from pocketface.cli.foreign import (
     StdOption,
     ThreadsOption,
 )
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from pocketface.benchmarks.comparison import Comparison
-    from pocketface.benchmarks.result import Result, Row
 
 Kind = Literal["pairs", "ijb", "megaface"]
 
@@ -144,6 +138,7 @@ def evaluate(
     from pocketface.benchmarks.report import Measurement, check_folder, write_report
     from pocketface.benchmarks.rival import Rival
     from pocketface.cli import evaluate_ijb, evaluate_megaface, evaluate_pairs
+    from pocketface.cli.figures_table import print_comparison, print_result
     from pocketface.cli.foreign import load_weights
     from pocketface.errors import PocketFaceError, RecipeError
 
@@ -236,9 +231,9 @@ def evaluate(
     if as_json:
         typer.echo(result.model_dump_json())
     else:
-        _print_table(console, result)
+        print_result(console, result)
         if measured.comparison is not None:
-            _print_comparison(console, measured.comparison)
+            print_comparison(console, measured.comparison)
     console.print(f"Report: {written[-1]}", highlight=False, markup=False, soft_wrap=True)
     if isinstance(result, PairResult) and embedder is not None:
         text = evaluate_pairs.record_thresholds(
@@ -272,28 +267,3 @@ def _kind(benchmark: Path, images: Path | None) -> Kind:
         "and loose_crop/, MegaFace has templatelists/, facescrub/ and megaface/. For pairs give "
         "their file, with the folder of their images as --images."
     )
-
-
-def _print_table(console: "Console", result: "Result") -> None:
-    _print_rows(console, f"{result.model.name} on {result.benchmark}", "Value", result.rows())
-    for line in (*result.sentences(), f"Embedded in {result.embedding_seconds:.1f} s."):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
-def _print_comparison(console: "Console", comparison: "Comparison") -> None:
-    _print_rows(console, f"Against {comparison.second}", "Difference", comparison.rows())
-    console.print(comparison.sentence(), highlight=False, markup=False, soft_wrap=True)
-
-
-def _print_rows(console: "Console", title: str, value: str, rows: "list[Row]") -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=Text(title), title_justify="left")
-    table.add_column("Figure")
-    table.add_column(value, justify="right", no_wrap=True)
-    table.add_column("Interval", no_wrap=True)
-    table.add_column("Remark")
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)

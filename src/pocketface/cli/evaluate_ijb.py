@@ -25,6 +25,8 @@ def evaluate(
     Embeddings are kept in `out/embeddings`, so that a stopped run goes on. `keep_norm` and
     `detector_score` say how the faces of a template count; None is the usual way.
     """
+    from rich.console import Console
+
     from pocketface.benchmarks.ijb import IjbBenchmark
     from pocketface.benchmarks.ijb.figures import figures
     from pocketface.benchmarks.report import Measurement
@@ -32,6 +34,8 @@ def evaluate(
     from pocketface.errors import StoppedError
 
     benchmark = IjbBenchmark.load(folder)
+    for warning in benchmark.warnings:  # now, while the hours of embedding can still be saved
+        Console(stderr=True).print(warning, highlight=False, markup=False, soft_wrap=True)
     work = out / "embeddings"
     try:
         with images_progress(f"Embedding {benchmark.name}") as progress:

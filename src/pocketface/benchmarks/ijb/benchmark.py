@@ -51,13 +51,18 @@ class IjbBenchmark:
         name: of the folder.
         folder: holds `loose_crop/` and `meta/`.
         meta: the meta files.
-        data: identity of the meta files' content and of the images' sizes in bytes, hexadecimal.
+        faces: identity of what embeddings depend on: landmarks, names and sizes in bytes of the
+            images; hexadecimal.
+        data: identity of that and of the other meta files' content, hexadecimal.
+        warnings: about the landmarks.
     """
 
     name: str
     folder: Path
     meta: IjbMeta
+    faces: str
     data: str
+    warnings: tuple[str, ...]
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -73,8 +78,18 @@ class IjbBenchmark:
                 f"{folder}: all {len(meta.pairs):,} pairs of templates are of {kind}: error rates "
                 "need both kinds. Restore the list of pairs."
             )
+        _check_galleries(folder, meta)
         sizes = _image_sizes(folder / "loose_crop", meta.faces.names)
-        return cls(folder.resolve().name, folder, meta, _identity(meta, sizes))
+        misfit = landmark_fit(meta.faces.landmarks)
+        faces = _faces_identity(meta, sizes)
+        return cls(
+            name=folder.resolve().name,
+            folder=folder,
+            meta=meta,
+            faces=faces,
+            data=_identity(meta, faces),
+            warnings=() if misfit is None else (misfit,),
+        )
 
     def run(
         self,
@@ -115,7 +130,7 @@ class IjbBenchmark:
             self.face,
             embedder,
             flip=flip,
-            plan={"benchmark": self.meta.name, "faces": self.data},
+            plan={"benchmark": self.meta.name, "faces": self.faces},
             progress=progress,
         )
         seconds = time.perf_counter() - began
@@ -141,7 +156,6 @@ class IjbBenchmark:
             )
             identification = found.figures
             spread |= found.spread
-        misfit = landmark_fit(faces.landmarks)
         result = IjbResult(
             benchmark=self.name,
             protocol=self.meta.name,
@@ -158,7 +172,7 @@ class IjbBenchmark:
             verification=verification.points,
             roc=verification.roc,
             identification=identification,
-            warnings=() if misfit is None else (misfit,),
+            warnings=self.warnings,
             intervals=Intervals(drawn="identities", level=LEVEL, replicates=replicates, seed=seed)
             if replicates
             else None,
@@ -217,24 +231,38 @@ def _image_sizes(folder: Path, names: list[str]) -> npt.NDArray[np.int64]:
     return sizes
 
 
-def _identity(meta: IjbMeta, sizes: npt.NDArray[np.int64]) -> str:
-    digest = hashlib.sha256()
+def _check_galleries(folder: Path, meta: IjbMeta) -> None:
+    """Refuse a gallery in which no probe can be found."""
+    for name, gallery in meta.galleries.items():
+        if meta.probes is not None and not np.isin(meta.probes.subject, gallery.subject).any():
+            raise DataError(
+                f"{folder}: gallery {name} holds the person of no probe. Its list and that of the "
+                "probes must number people alike. Restore both."
+            )
 
-    def add(name: str, content: Any) -> None:
-        digest.update(f"{name} {np.asarray(content).shape}".encode())
-        digest.update(np.ascontiguousarray(content).data)
 
-    digest.update("\n".join(meta.faces.names).encode())
-    for name in ("landmarks", "detector_score", "template", "media", "templates"):
-        add(name, getattr(meta.faces, name))
-    add("sizes", sizes)
-    add("pairs", meta.pairs.keys)
-    add("places", meta.pairs.order)
+def _faces_identity(meta: IjbMeta, sizes: npt.NDArray[np.int64]) -> str:
+    digest = hashlib.sha256("\n".join(meta.faces.names).encode())
+    _add(digest, landmarks=meta.faces.landmarks, sizes=sizes)
+    return digest.hexdigest()
+
+
+def _identity(meta: IjbMeta, faces: str) -> str:
+    digest = hashlib.sha256(faces.encode())
+    for name in ("detector_score", "template", "media", "templates"):
+        _add(digest, **{name: getattr(meta.faces, name)})
+    _add(digest, pairs=meta.pairs.keys, places=meta.pairs.order)
     for name, table in (*meta.galleries.items(), ("probes", meta.probes)):
         if table is not None:
-            add(f"{name} templates", table.template)
-            add(f"{name} subjects", table.subject)
+            digest.update(name.encode())
+            _add(digest, templates=table.template, subjects=table.subject)
     return digest.hexdigest()
+
+
+def _add(digest: "hashlib._Hash", **content: npt.NDArray[Any]) -> None:
+    for name, values in content.items():
+        digest.update(f"{name} {values.shape}".encode())
+        digest.update(np.ascontiguousarray(values).data)
 
 
 def _replicates(result: IjbResult, spread: dict[str, Floats], seed: int) -> Replicates:

@@ -1,6 +1,7 @@
 """The pictures of an IJB report: ROC, DET, and TPIR over FPIR."""
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from pocketface.benchmarks.canvas import (
     GENUINE,
@@ -13,6 +14,7 @@ from pocketface.benchmarks.canvas import (
 )
 from pocketface.benchmarks.ijb.result import CurvePoint, IjbResult
 from pocketface.benchmarks.margins import FEW
+from pocketface.benchmarks.result import Estimate
 
 
 def figures(result: IjbResult) -> dict[str, bytes]:
@@ -37,18 +39,8 @@ def roc_png(result: IjbResult) -> bytes:
     axes.set_xscale("log")
     axes.set_xlim(edge, 1.0)
     for point in result.verification:
-        if point.far < edge:
-            continue
-        axes.plot(point.far, point.tar.value, "o", color=IMPOSTOR, markersize=5, zorder=3)
-        axes.annotate(
-            f"{100 * point.tar.value:.2f} %",
-            (point.far, point.tar.value),
-            xytext=(4, -5),
-            textcoords="offset points",
-            va="top",
-            fontsize=8.5,
-            color=INK,
-        )
+        if point.far >= edge:
+            _mark(axes, point.far, point.tar)
     axes.set_ylim(max(float(tar.min()) - 0.08, 0.0), 1.01)
     percent_axis(axes)
     shade_few(axes, result.impostor_pairs, FEW)
@@ -88,19 +80,26 @@ def tpir_png(result: IjbResult) -> bytes:
     axes.step(fpir, tpir, where="post", color=GENUINE, linewidth=1.8)
     axes.set_xscale("log")
     for point in result.identification.points:
-        axes.plot(point.fpir, point.tpir.value, "o", color=IMPOSTOR, markersize=5, zorder=3)
-        axes.annotate(
-            f"{100 * point.tpir.value:.2f} %",
-            (point.fpir, point.tpir.value),
-            xytext=(4, -5),
-            textcoords="offset points",
-            va="top",
-            fontsize=8.5,
-            color=INK,
-        )
+        _mark(axes, point.fpir, point.tpir)
     axes.set_ylim(max(float(tpir.min()) - 0.08, 0.0), 1.01)
     percent_axis(axes)
     return png(figure)
+
+
+def _mark(axes: Axes, rate: float, found: Estimate) -> None:
+    """A figure of the protocol, with its interval and its value."""
+    if found.low is not None and found.high is not None:
+        axes.plot([rate] * 2, [found.low, found.high], color=IMPOSTOR, linewidth=1.2, zorder=2)
+    axes.plot(rate, found.value, "o", color=IMPOSTOR, markersize=5, zorder=3)
+    axes.annotate(
+        f"{100 * found.value:.2f} %",
+        (rate, found.value),
+        xytext=(4, -5),
+        textcoords="offset points",
+        va="top",
+        fontsize=8.5,
+        color=INK,
+    )
 
 
 def _columns(curve: tuple[CurvePoint, ...]) -> tuple[np.ndarray, np.ndarray]:

@@ -93,26 +93,25 @@ def measure_identification(
     """
     searches = {name: search(units, gallery, probes) for name, gallery in galleries.items()}
     each = list(searches.values())
-    spread = _replicates(each, probes, replicates, seed) if replicates else {}
-    points = []
-    for fpir in FPIRS:
-        name = f"TPIR at FPIR {float(fpir):g}"
-        shares = share_found(each, fpir)
-        points.append(
-            IdentificationPoint(
-                fpir=float(fpir),
-                tpir=_estimate(_mean(shares), spread.get(name)),
-                galleries=dict(zip(searches, shares, strict=True)),
-            )
+    found = _rates(each, None)
+    drawn = _replicates(each, probes, replicates, seed) if replicates else None
+
+    def estimates(row: int) -> tuple[Estimate, dict[str, Estimate]]:
+        """The figure in `row`, of all galleries and of each."""
+        whole, *parts = (
+            _estimate(float(value), None if drawn is None else drawn[:, row, column])
+            for column, value in enumerate(found[row])
         )
-    ranks = tuple(
-        RankPoint(
-            rank=rank,
-            rate=_estimate(share_at_rank(each, rank), spread.get(f"Rank {rank}")),
-            galleries={name: share_at_rank([one], rank) for name, one in searches.items()},
-        )
-        for rank in RANKS
-    )
+        return whole, dict(zip(searches, parts, strict=True))
+
+    points, ranks = [], []
+    for row, fpir in enumerate(FPIRS):
+        whole, parts = estimates(row)
+        points.append(IdentificationPoint(fpir=float(fpir), tpir=whole, galleries=parts))
+    for row, rank in enumerate(RANKS, len(FPIRS)):
+        whole, parts = estimates(row)
+        ranks.append(RankPoint(rank=rank, rate=whole, galleries=parts))
+    names = [f"TPIR at FPIR {float(fpir):g}" for fpir in FPIRS] + [f"Rank {k}" for k in RANKS]
     return Identified(
         Identification(
             faces=faces,
@@ -120,26 +119,35 @@ def measure_identification(
             mated={name: len(one.mated) for name, one in searches.items()},
             unmated={name: len(one.unmated) for name, one in searches.items()},
             points=tuple(points),
-            ranks=ranks,
+            ranks=tuple(ranks),
             curve=_tpir_curve(each),
         ),
-        spread,
+        {} if drawn is None else dict(zip(names, drawn[:, :, 0].T, strict=True)),
     )
 
 
-def _replicates(
-    searches: list[Search], probes: SubjectTable, replicates: int, seed: int
-) -> dict[str, Floats]:
-    people, person = np.unique(probes.subject, return_inverse=True)
+def _rates(searches: list[Search], weights: Floats | None) -> Floats:
+    """Each figure (the FPIRs, then the ranks) of all galleries and of each, (figures, 1 + n)."""
     rows = []
-    for times in draws(len(people), replicates, np.random.default_rng(seed)):
-        weights = times[person].astype(np.float64)
-        rows.append(
-            [_mean(share_found(searches, fpir, weights)) for fpir in FPIRS]
-            + [share_at_rank(searches, rank, weights) for rank in RANKS]
-        )
-    names = [f"TPIR at FPIR {float(fpir):g}" for fpir in FPIRS] + [f"Rank {k}" for k in RANKS]
-    return dict(zip(names, np.array(rows, np.float64).T, strict=True))
+    for fpir in FPIRS:
+        shares = share_found(searches, fpir, weights)
+        rows.append([_mean(shares), *shares])
+    for rank in RANKS:
+        shares = [share_at_rank([one], rank, weights) for one in searches]
+        rows.append([share_at_rank(searches, rank, weights), *shares])
+    return np.array(rows, np.float64)
+
+
+def _replicates(searches: list[Search], probes: SubjectTable, replicates: int, seed: int) -> Floats:
+    """`_rates` in each replicate, float64 (R, figures, 1 + n)."""
+    people, person = np.unique(probes.subject, return_inverse=True)
+    generator = np.random.default_rng(seed)
+    return np.stack(
+        [
+            _rates(searches, times[person].astype(np.float64))
+            for times in draws(len(people), replicates, generator)
+        ]
+    )
 
 
 def _tpir_curve(searches: list[Search]) -> tuple[CurvePoint, ...]:

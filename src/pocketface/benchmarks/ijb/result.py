@@ -44,7 +44,7 @@ class IdentificationPoint(Record):
 
     fpir: float = Field(gt=0, lt=1)
     tpir: Estimate
-    galleries: dict[str, float]
+    galleries: dict[str, Estimate]
 
 
 class RankPoint(Record):
@@ -52,7 +52,7 @@ class RankPoint(Record):
 
     rank: int = Field(gt=0)
     rate: Estimate
-    galleries: dict[str, float]
+    galleries: dict[str, Estimate]
 
 
 class CurvePoint(Record):
@@ -77,6 +77,10 @@ class Counting(Record):
         """In words."""
         norm = "the embeddings' own lengths" if self.keep_norm else "faces of length one"
         return f"{norm}, {'with' if self.detector_score else 'without'} detector scores"
+
+    def code(self, *, flip: bool) -> str:
+        """The short name that scripts give it, such as N1D1F1: norm, detector score, flip."""
+        return f"N{self.keep_norm:d}D{self.detector_score:d}F{flip:d}"
 
 
 class Identification(Record):
@@ -158,8 +162,8 @@ class IjbResult(Record):
             galleries = [one.galleries for one in self.identification.points]
             galleries += [one.galleries for one in self.identification.ranks]
             remarks += [
-                ", ".join(f"{name} {percent(share)}" for name, share in shares.items())
-                for shares in galleries
+                "; ".join(f"{name} {_with_interval(rate)}" for name, rate in rates.items())
+                for rates in galleries
             ]
         return [
             Row(name, percent(estimate.value), percent_interval(estimate), remark)
@@ -173,8 +177,9 @@ class IjbResult(Record):
             f"{self.pairs:,} pairs ({self.genuine_pairs:,} of one person, "
             f"{self.impostor_pairs:,} of two) of {self.templates:,} templates of "
             f"{self.identities:,} people, {self.faces:,} faces; {flip}.",
-            f"1:1 with {self.verification_faces.text()}; TAR at the point of the ROC whose FAR is "
-            "nearest.",
+            f"1:1 with {self.verification_faces.text()} "
+            f"({self.verification_faces.code(flip=self.flip)}); TAR at the point of the ROC whose "
+            "FAR is nearest.",
         ]
         if self.identification is None:
             found.append("1:N was not measured: the set has no gallery and probe lists.")
@@ -185,7 +190,8 @@ class IjbResult(Record):
                 f"{one.unmated[name]:,} without"
                 for name, size in one.gallery_sizes.items()
             )
-            found.append(f"1:N with {one.faces.text()}; galleries {sizes}.")
+            code = one.faces.code(flip=self.flip)
+            found.append(f"1:N with {one.faces.text()} ({code}); galleries {sizes}.")
         found += [*self.warnings, interval_sentence(self.intervals)]
         for point in self.verification:
             accepted = round(point.measured_far.value * self.impostor_pairs)
@@ -211,3 +217,8 @@ class IjbResult(Record):
         name = column if self.pairs == pairs else self.benchmark
         tar = next(point.tar for point in self.verification if point.far == _PAPER_FAR)
         return {name: 100 * tar.value}
+
+
+def _with_interval(rate: Estimate) -> str:
+    ends = percent_interval(rate)
+    return f"{percent(rate.value)} ({ends})" if ends else percent(rate.value)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketface.benchmarks.cases import Case, CaseGroup
-from pocketface.benchmarks.ijb.meta import FaceTable
+from pocketface.benchmarks.ijb.face_table import FaceTable
 from pocketface.benchmarks.ijb.scores import TemplateScores
 
 Ints = npt.NDArray[np.int64]
