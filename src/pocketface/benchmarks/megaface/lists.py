@@ -9,7 +9,7 @@ file names of probes, paths of distractors.
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -149,6 +149,28 @@ def select_distractors(lists: DistractorLists, kept: npt.NDArray[np.bool_]) -> D
         tuple(path for path, stays in zip(lists.paths, kept.tolist(), strict=True) if stays),
         {size: number[rows[kept[rows]]] for size, rows in lists.chosen.items()},
     )
+
+
+def by_membership(
+    chosen: Mapping[int, npt.NDArray[np.int64]], distractors: int
+) -> list[tuple[list[int], npt.NDArray[np.int64]]]:
+    """The chosen distractors, each once: in which lists they are, and which they are, int64.
+
+    `chosen` is as in `DistractorLists`, `distractors` how many images there are. The lists of
+    MegaFace are random choices that overlap, the small ones lying almost wholly in the largest:
+    what is in several lists need be compared only once.
+    """
+    sizes = sorted(chosen)
+    kind = np.zeros(distractors, np.int64)
+    for bit, size in enumerate(sizes):
+        kind[chosen[size]] |= 1 << bit
+    return [
+        (
+            [size for bit, size in enumerate(sizes) if value >> bit & 1],
+            np.flatnonzero(kind == value),
+        )
+        for value in np.unique(kind[kind > 0]).tolist()
+    ]
 
 
 def read_noises(path: Path) -> frozenset[str]:

@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketface.benchmarks.megaface.impostor_tail import ImpostorTail
+from pocketface.benchmarks.megaface.lists import by_membership
 from pocketface.benchmarks.megaface.nearest import DEPTH, NearestDistractors
 from pocketface.benchmarks.megaface.refinement import clean_replacements
-from pocketface.benchmarks.megaface.search import Observer, Search
+from pocketface.benchmarks.megaface.search import Keeper, Observer, Search
 from pocketface.benchmarks.megaface.similarity import genuine_similarities, ordered_pairs
 from pocketface.benchmarks.megaface.verification import (
     TailRanks,
@@ -125,12 +126,16 @@ class _Protocol:
         self.genuine = genuine_similarities(directions[rows], self.enrolled, self.probe)
         self.group = person[self.probe]
         self.pairs = np.bincount(self.group, minlength=weights.shape[1]).astype(np.float64)
-        self.compared: dict[int, int] = {}
-        self.cmc: dict[int, Floats] = {}
+        self.nearest: dict[int, NearestDistractors] = {}
 
     def count(self, chosen: Ints) -> int:
         """How many of the distractors `chosen` are compared."""
         return len(chosen) - (0 if self.ignored is None else int(self.ignored[chosen].sum()))
+
+    def nearest_for(self, size: int) -> NearestDistractors:
+        """What is to be kept of the list of `size` distractors."""
+        self.nearest[size] = NearestDistractors(len(self.rows))
+        return self.nearest[size]
 
     def tail_for(self, distractors: int) -> ImpostorTail:
         """An empty tail, deep enough for every FAR and every replicate."""
@@ -144,8 +149,8 @@ class _Protocol:
         )
         return self.tail
 
-    def identify(self, size: int, chosen: Ints, nearest: NearestDistractors) -> None:
-        """Measure the ranks against the list of `size` distractors."""
+    def _identify(self, nearest: NearestDistractors) -> Floats:
+        """The rates of the ranks against one list, float64 (1 + R, DEPTH)."""
         reached = self.genuine[:, None] >= nearest.similarity[self.probe]
         hits = np.stack(
             [
@@ -154,11 +159,10 @@ class _Protocol:
             ],
             axis=1,
         )
-        self.compared[size] = self.count(chosen)
-        self.cmc[size] = self._shares(self.weights @ hits)
+        return self._shares(self.weights @ hits)
 
-    def finish(self) -> ProtocolFigures:
-        """Measure verification, and hand over everything."""
+    def finish(self, chosen: Mapping[int, Ints]) -> ProtocolFigures:
+        """Measure when every distractor of the lists `chosen` has been seen."""
         ranks = TailRanks(self.tail, self.person)
         points = []
         for far in self.fars:
@@ -178,8 +182,8 @@ class _Protocol:
             self.enrolled,
             self.probe,
             self.genuine,
-            self.compared,
-            self.cmc,
+            {size: self.count(rows) for size, rows in chosen.items()},
+            {size: self._identify(nearest) for size, nearest in self.nearest.items()},
             self.impostors,
             tuple(points),
             self._roc(ranks),
@@ -217,7 +221,7 @@ def measure(
     """Measure the protocols that `comparison` asks for.
 
     `generator` draws the people of the probes for the `replicates`; the distractors stay as they
-    are. `progress` is told how many distractors are compared, of all lists.
+    are. `progress` is told how many distractors are compared, those in several lists once.
 
     Raises WeightsError for features that are zero or not finite, DataError if a noisy probe has
     no clean one of its person beside it.
@@ -225,30 +229,27 @@ def measure(
     people = int(comparison.person.max()) + 1
     weights = person_draws(people, replicates, generator)
     directions, protocols = _protocols(comparison, weights)
-    sizes = sorted(comparison.chosen)
-    work, done = sum(len(comparison.chosen[size]) for size in sizes), 0
-    for size in sizes:
-        chosen = comparison.chosen[size]
-        nearest = [NearestDistractors(len(protocol.rows)) for protocol in protocols]
-        observers = [
-            Observer(keeper, protocol.rows, protocol.ignored)
-            for keeper, protocol in zip(nearest, protocols, strict=True)
-        ]
-        if size == sizes[-1]:
-            observers += [
-                Observer(protocol.tail_for(protocol.count(chosen)), protocol.rows, protocol.ignored)
-                for protocol in protocols
-            ]
+    chosen = comparison.chosen
+    observers: dict[int, list[Observer]] = {size: [] for size in sorted(chosen)}
+    for protocol in protocols:
+        for size in observers:
+            keepers: list[Keeper] = [protocol.nearest_for(size)]
+            if size == max(chosen):
+                keepers.append(protocol.tail_for(protocol.count(chosen[size])))
+            for keeper in keepers:
+                observers[size].append(Observer(keeper, protocol.rows, protocol.ignored))
+    parts = by_membership(chosen, len(comparison.distractors))
+    work, done = sum(len(rows) for _, rows in parts), 0
+    for sizes, rows in parts:
+        seen = [observer for size in sizes for observer in observers[size]]
         tell = None if progress is None else _part_of(progress, done, work)
-        Search(directions, comparison.distractors, observers).run(chosen, tell)
-        done += len(chosen)
-        for protocol, keeper in zip(protocols, nearest, strict=True):
-            protocol.identify(size, chosen, keeper)
-    return [protocol.finish() for protocol in protocols]
+        Search(directions, comparison.distractors, seen).run(rows, tell)
+        done += len(rows)
+    return [protocol.finish(chosen) for protocol in protocols]
 
 
 def _part_of(progress: Progress, before: int, work: int) -> Progress:
-    """Progress of one list as progress of all lists."""
+    """Progress of a part of the distractors as progress of all."""
     return lambda done, _: progress(before + done, work)
 
 
