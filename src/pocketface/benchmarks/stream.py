@@ -230,6 +230,12 @@ class _EmbeddingFile:
 
     def write(self, handle: BinaryIO, first: int, rows: npt.NDArray[np.float32]) -> None:
         """Put `rows`, float32 (n, D), at row `first`."""
+        faulty = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+        if len(faulty):
+            raise WeightsError(
+                f"the embedding of image {first + int(faulty[0])} (from 0) is not finite. The "
+                "weights are broken, or the preprocessing is not the network's."
+            )
         with np.errstate(over="ignore"):
             stored = rows.astype(self.dtype)
         if not np.isfinite(stored).all():
