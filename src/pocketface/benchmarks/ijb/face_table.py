@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from pocketface.benchmarks.ijb.number_rows import is_number
 from pocketface.benchmarks.ijb.template_pairs import MOST_TEMPLATES
 from pocketface.errors import DataError
 
@@ -49,19 +50,17 @@ def read_faces(media_path: Path, landmarks_path: Path) -> FaceTable:
     template, media = array("q"), array("q")
     seen: dict[tuple[str, int], int] = {}
     for number, fields in _lines(media_path, 3, "name, template, media id"):
-        try:
-            ids = int(fields[1]), int(fields[2])
-            template.append(ids[0])
-            media.append(ids[1])
-        except (ValueError, OverflowError):
+        if not is_number(fields[1]) or not is_number(fields[2]):
             raise DataError(
                 f"{media_path}: line {number}: template and media id must be whole numbers, got "
                 f"'{fields[1]} {fields[2]}'. Correct the line."
-            ) from None
-        earlier = seen.setdefault((fields[0], ids[0]), number)
+            )
+        template.append(int(fields[1]))
+        media.append(int(fields[2]))
+        earlier = seen.setdefault((fields[0], template[-1]), number)
         if earlier != number:
             raise DataError(
-                f"{media_path}: line {number}: {fields[0]} is in template {ids[0]} already, by "
+                f"{media_path}: line {number}: {fields[0]} is in template {fields[1]} already, by "
                 f"line {earlier}. Take one of the two lines out."
             )
         names.append(fields[0])

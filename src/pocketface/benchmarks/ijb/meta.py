@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketface.benchmarks.ijb.face_table import FaceTable, read_faces, read_text
-from pocketface.benchmarks.ijb.number_rows import read_number_rows
+from pocketface.benchmarks.ijb.number_rows import is_number, read_number_rows
 from pocketface.benchmarks.ijb.template_pairs import DuplicatePairError, PairTable
 from pocketface.errors import DataError
 
@@ -108,7 +108,7 @@ def read_subjects(path: Path, faces: FaceTable) -> SubjectTable:
     """Read a gallery or the probes of the 1:N protocol. Raises DataError."""
     text = read_text(path).splitlines()
     header = text[0].split(",") if text else []
-    if len(header) < 2 or _is_number(header[0]):
+    if len(header) < 2 or is_number(header[0]):
         raise DataError(
             f"{path}: line 1 must be a header such as TEMPLATE_ID,SUBJECT_ID; it is "
             f"'{text[0][:80] if text else ''}'. Restore it."
@@ -117,7 +117,7 @@ def read_subjects(path: Path, faces: FaceTable) -> SubjectTable:
     subjects = []
     for number, line in enumerate(text[1:], 2):
         fields = [field.strip() for field in line.split(",")]
-        if len(fields) != len(header) or not _is_number(fields[0]) or not _is_number(fields[1]):
+        if len(fields) != len(header) or not is_number(fields[0]) or not is_number(fields[1]):
             raise DataError(
                 f"{path}: line {number}: '{line[:80]}' is not template, subject (whole numbers) "
                 f"and {len(header) - 2} more columns as in the header. Correct the line."
@@ -165,10 +165,6 @@ def _duplicate(path: Path, left: np.int64, right: np.int64) -> DataError:
         f"{path}: line {lines[1]}: the pair of templates {left} and {right} stands in line "
         f"{lines[0]} already (the order of the two does not count). Take one of the lines out."
     )
-
-
-def _is_number(field: str) -> bool:
-    return field.isascii() and field.removeprefix("-").isdigit() and len(field) <= 18
 
 
 def _joined(parts: list[npt.NDArray[np.int32]]) -> npt.NDArray[np.int32]:

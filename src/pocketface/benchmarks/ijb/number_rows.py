@@ -44,6 +44,12 @@ def read_number_rows(path: Path, columns: int, what: str) -> Iterator[npt.NDArra
         raise DataError(f"{path}: cannot read it: {error.strerror}.") from error
 
 
+def is_number(field: str) -> bool:
+    """Whether `field` is a whole number in plain digits, perhaps negative, that fits 64 bits."""
+    digits = field.removeprefix("-")
+    return field.isascii() and digits.isdigit() and len(digits) <= _DIGITS
+
+
 def _rows(path: Path, block: bytes, columns: int, what: str, first: int) -> npt.NDArray[np.int64]:
     """The whole lines of `block`, of which the first is number `first` of the file."""
     codes = np.frombuffer(block, np.uint8)
@@ -52,15 +58,12 @@ def _rows(path: Path, block: bytes, columns: int, what: str, first: int) -> npt.
     rows = []
     for number, line in enumerate(block.decode("utf-8", "replace").split("\n")[:-1], first):
         fields = line.split()
-        try:
-            if len(fields) != columns or max(map(len, fields)) > _DIGITS:
-                raise ValueError
-            rows.append([int(field) for field in fields])
-        except ValueError:
+        if len(fields) != columns or not all(map(is_number, fields)):
             raise DataError(
                 f"{path}: line {number}: '{line.strip()[:80]}' is not {columns} whole numbers "
                 f"({what}). Correct the line, or restore the file."
-            ) from None
+            )
+        rows.append([int(field) for field in fields])
     return np.array(rows, np.int64)
 
 
