@@ -208,6 +208,7 @@ class MegafaceBenchmark:
                 chosen,
                 protocols,
                 *noisy,
+                names=(probes.paths, distractors.paths),
             ),
             replicates=replicates,
             generator=np.random.default_rng(seed),

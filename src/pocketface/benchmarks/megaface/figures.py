@@ -1,6 +1,7 @@
 """The pictures of a MegaFace report: CMC, rank 1 against the number of distractors, ROC, DET."""
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from pocketface.benchmarks.canvas import (
     GENUINE,
@@ -46,6 +47,7 @@ def cmc_png(result: MegafaceResult) -> bytes:
             axes.fill_between(ranks, low, high, color=colour, alpha=0.15, linewidth=0)
     axes.set_xticks(np.arange(1, len(result.protocols[0].cmc[-1].rates) + 1))
     percent_axis(axes)
+    _end_at_all(axes)
     axes.legend(frameon=False)
     return png(figure)
 
@@ -67,6 +69,7 @@ def distractors_png(result: MegafaceResult) -> bytes:
                 axes.plot([size] * 2, [rate.low, rate.high], color=colour, linewidth=1)
     axes.set_xscale("log")
     percent_axis(axes)
+    _end_at_all(axes)
     axes.legend(frameon=False)
     return png(figure)
 
@@ -100,10 +103,18 @@ def _curve(result: MegafaceResult, name: str, vertical: str, *, missed: bool) ->
             value = max(1 - point.tar.value, floor) if missed else point.tar.value
             axes.plot(point.far, value, "o", color=INK, markersize=4, zorder=3)
     axes.set_xscale("log")
-    axes.set_xlim(edge, max(right, 2 * edge))
+    # A little further, so that the mark of the largest FAR is seen whole.
+    axes.set_xlim(edge, 1.3 * max(right, 2 * edge))
     if missed:
         axes.set_yscale("log")
     percent_axis(axes)
+    _end_at_all(axes)
     shade_few(axes, impostors, FEW)
     axes.legend(frameon=False)
     return png(figure)
+
+
+def _end_at_all(axes: Axes) -> None:
+    """End the vertical axis shortly above 100 %, where there is nothing more."""
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, min(high, 1 + 0.02 * (1 - low)))

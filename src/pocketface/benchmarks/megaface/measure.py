@@ -4,7 +4,7 @@ Shapes: P probes, M distractors, G people of the probes, R replicates; the row b
 replicates is the figure itself.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -49,6 +49,7 @@ class Comparison:
         chosen: by a list's size, the distractors that it chooses, int64 (size,).
         protocols: which of 'raw' and 'refined' to measure.
         noisy_probes, noisy_distractors: bool (P,) and (M,), what the refined protocol mends.
+        names: of the probes and of the distractors, for messages.
     """
 
     probes: npt.NDArray[np.floating]
@@ -58,6 +59,7 @@ class Comparison:
     protocols: tuple[ProtocolName, ...]
     noisy_probes: Bools
     noisy_distractors: Bools
+    names: tuple[Sequence[str], Sequence[str]] | None = None
 
 
 @dataclass(frozen=True)
@@ -243,7 +245,8 @@ def measure(
     for sizes, rows in parts:
         seen = [observer for size in sizes for observer in observers[size]]
         tell = None if progress is None else _part_of(progress, done, work)
-        Search(directions, comparison.distractors, seen).run(rows, tell)
+        names = None if comparison.names is None else comparison.names[1]
+        Search(directions, comparison.distractors, seen, names).run(rows, tell)
         done += len(rows)
     return [protocol.finish(chosen) for protocol in protocols]
 
@@ -268,7 +271,10 @@ def _protocols(comparison: Comparison, weights: Floats) -> tuple[Floats, list[_P
     # Without a raw protocol nobody needs the direction of a noisy probe, which may have none.
     needed = ~comparison.noisy_probes | ("raw" in comparison.protocols)
     directions = np.zeros(comparison.probes.shape)
-    directions[needed] = unit(comparison.probes[needed])
+    names = None
+    if comparison.names is not None:
+        names = [comparison.names[0][row] for row in np.flatnonzero(needed).tolist()]
+    directions[needed] = unit(comparison.probes[needed], names)
     rows = np.arange(len(person))
     protocols = []
     for name in comparison.protocols:

@@ -33,7 +33,10 @@ class NearestDistractors:
         owner = np.concatenate([inside, np.repeat(np.arange(len(touched)), DEPTH)])
         values = np.concatenate([similarity, self.similarity[touched].ravel()])
         names = np.concatenate([distractor, self.distractor[touched].ravel()])
-        order = np.lexsort((-values, owner))
+        order = np.argsort(-values)
+        # Small numbers, which a stable sort takes in by counting.
+        small = owner[order].astype(np.min_scalar_type(len(touched)))
+        order = order[np.argsort(small, kind="stable")]
         # Each touched probe has DEPTH entries at least; its first DEPTH in this order stay.
         first = np.searchsorted(owner[order], np.arange(len(touched)))
         best = order[first[:, None] + np.arange(DEPTH)]

@@ -145,7 +145,15 @@ class MegafaceResult(Record):
         intervals = interval_sentence(self.intervals)
         if self.intervals is not None:
             intervals += " The people are those of the probes; the distractors stay."
-        return [measured, noise, intervals, *self._missing(), *self._margins(), *self.notes]
+        refined = any(protocol.name == "refined" for protocol in self.protocols)
+        return [
+            measured,
+            *([noise] if refined else []),
+            intervals,
+            *self._missing(),
+            *self._margins(),
+            *self.notes,
+        ]
 
     def paper_columns(self) -> dict[str, float]:
         """TAR at FAR 1e-6 in per cent under the papers' names, where the lists are theirs."""

@@ -1,8 +1,9 @@
 """All probes against all distractors, in blocks, keeping only what can matter.
 
 A block of distractors is compared in float32 by one matrix product, whose error is bounded; what
-could reach a floor in spite of that error is compared again in float64 (`similarity`) and handed
-to the keepers. So the figures are those of float64, at the price of a float32 product.
+could reach a floor in spite of that error is compared again in float64 (`similarity`), and what
+does reach it is handed to the keepers. So the figures are those of float64, at the price of a
+float32 product.
 
 Shapes: P probes, M distractors, D numbers of an embedding.
 """
@@ -17,6 +18,7 @@ import numpy.typing as npt
 from pocketface.benchmarks.megaface.similarity import chunks, similarities
 from pocketface.embedding.embedder import Progress
 from pocketface.embedding.unit import unit
+from pocketface.errors import WeightsError
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -26,9 +28,12 @@ _PROBES_AT_ONCE = 4096
 _DISTRACTORS_AT_ONCE = 2048
 """The product of such blocks is as fast as that of larger ones, and its result 32 MB."""
 
-_FIRST_BLOCK = 64
+_FIRST_BLOCK = 16
+_SCORES_AT_ONCE = 1 << 20
+"""Scores that are looked through for candidates at once: all may be some, at first or in a tie."""
+
 _SETTLE_AT = 32_768
-"""Candidates that are collected before they are compared exactly."""
+"""Candidates that are collected before they are handed over."""
 
 
 class Keeper(Protocol):
@@ -65,6 +70,7 @@ class Search:
         probes: float64 (P, D), unit vectors.
         distractors: float16, float32 or float64 (M, D), not normalised; may be a memory map.
         observers: who keeps what.
+        names: of the distractors, for messages; None calls them by their numbers.
     """
 
     def __init__(
@@ -72,10 +78,12 @@ class Search:
         probes: Floats,
         distractors: npt.NDArray[np.floating],
         observers: Sequence[Observer],
+        names: Sequence[str] | None = None,
     ) -> None:
         self._probes = probes
         self._columns = np.ascontiguousarray(probes.T, np.float32)
         self._distractors = distractors
+        self._names = names
         self._observers = observers
         self._places = []
         for observer in observers:
@@ -87,7 +95,7 @@ class Search:
         self._floor: Floats = np.empty(0)
         self._single_floor: npt.NDArray[np.float32] = np.empty(0, np.float32)
         self._refresh()
-        self._pending: list[tuple[Ints, Ints]] = []
+        self._pending: list[tuple[Ints, Ints, Floats]] = []
         self._pending_count = 0
 
     def run(self, chosen: Ints, progress: Progress | None = None) -> None:
@@ -109,33 +117,67 @@ class Search:
         self._settle()
 
     def _compare(self, columns: Ints, buffer: npt.NDArray[np.float32]) -> None:
-        block = unit(_rows(self._distractors, columns)).astype(np.float32)
+        directions = self._directions(columns)
+        block = directions.astype(np.float32)
         for first in range(0, len(self._probes), _PROBES_AT_ONCE):
             probes = self._columns[:, first : first + _PROBES_AT_ONCE]
-            floor = self._single_floor[first : first + probes.shape[1]]
-            scores = buffer[: len(block) * len(floor)].reshape(len(block), len(floor))
+            scores = buffer[: len(block) * probes.shape[1]].reshape(len(block), -1)
             np.matmul(block, probes, out=scores)
             # One pass over all scores; the few probes that have a candidate are looked at again.
+            floor = self._single_floor[first : first + probes.shape[1]]
             found = np.flatnonzero(scores.max(axis=0) >= floor)
-            if not len(found):
-                continue
-            row, probe = np.nonzero(scores[:, found] >= floor[found])
-            self._pending.append((found[probe] + first, columns[row]))
-            self._pending_count += len(row)
+            if len(found):
+                self._look_again(scores, found, first, directions, columns)
+
+    def _look_again(
+        self,
+        scores: npt.NDArray[np.float32],
+        found: Ints,
+        first: int,
+        directions: Floats,
+        columns: Ints,
+    ) -> None:
+        """Compare exactly what may reach a floor, of the probes `found` behind the `first`."""
+        probes = scores.shape[1]
+        if 4 * len(found) > probes:
+            found = np.arange(probes)
+        rows = max(1, _SCORES_AT_ONCE // len(found))
+        for top in range(0, len(scores), rows):
+            part = scores[top : top + rows]
+            if len(found) < probes:
+                part = part.take(found, axis=1)
+            # Far quicker than `nonzero` in two dimensions where little is found.
+            place = np.flatnonzero(part >= self._single_floor[first + found])
+            row, probe = place // len(found) + top, found[place % len(found)] + first
+            exact = np.empty(len(row))
+            for piece in chunks(len(row), directions.shape[1]):
+                exact[piece] = similarities(self._probes[probe[piece]], directions[row[piece]])
+            kept = exact >= self._floor[probe]
+            self._pending.append((probe[kept], columns[row[kept]], exact[kept]))
+            self._pending_count += int(kept.sum())
             if self._pending_count >= _SETTLE_AT:
                 self._settle()
 
+    def _directions(self, columns: Ints) -> Floats:
+        """Unit vectors of the distractors `columns`, float64; raises WeightsError."""
+        rows = _rows(self._distractors, columns)
+        try:
+            return unit(rows)
+        except WeightsError:
+            names = self._names
+            return unit(
+                rows,
+                [f"distractor {i}" if names is None else names[i] for i in columns.tolist()],
+            )
+
     def _settle(self) -> None:
-        """Compare the candidates exactly and hand them to the observers."""
+        """Hand what was found to the observers, and look up their floors again."""
         if not self._pending_count:
             return
-        probe = np.concatenate([part[0] for part in self._pending])
-        distractor = np.concatenate([part[1] for part in self._pending])
+        probe, distractor, exact = (
+            np.concatenate(parts) for parts in zip(*self._pending, strict=True)
+        )
         self._pending, self._pending_count = [], 0
-        exact = np.empty(len(probe))
-        for part in chunks(len(probe), self._probes.shape[1]):
-            other = unit(_rows(self._distractors, distractor[part]))
-            exact[part] = similarities(self._probes[probe[part]], other)
         for observer, place in zip(self._observers, self._places, strict=True):
             own = place[probe]
             seen = own >= 0
@@ -151,6 +193,7 @@ class Search:
         floor = np.full(len(self._probes), np.inf)
         for observer in self._observers:
             floor[observer.rows] = np.minimum(floor[observer.rows], observer.keeper.floors())
+        self._floor = floor
         self._single_floor = np.nextafter((floor - self._error).astype(np.float32), -np.inf)
 
 

@@ -10,7 +10,8 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-_CHUNK_BYTES = 1 << 22
+_CHUNK_BYTES = 1 << 19
+"""What a core's own cache holds, and small enough for memory that is there already."""
 
 
 def similarities(left: Floats, right: Floats) -> Floats:
@@ -21,7 +22,7 @@ def similarities(left: Floats, right: Floats) -> Floats:
 
 
 def chunks(count: int, dimension: int) -> list[slice]:
-    """Cuts of `count` rows of `dimension` float64 numbers into pieces of a few megabytes."""
+    """Cuts of `count` rows of `dimension` float64 numbers into small pieces."""
     rows = max(1, _CHUNK_BYTES // (8 * dimension))
     return [slice(start, min(start + rows, count)) for start in range(0, count, rows)]
 
