@@ -22,9 +22,6 @@ from pocketface.embedding import load_embedder
 from pocketface.errors import DataError, ExportError, RecipeError, WeightsError
 from pocketface.models.weights import load_backbone
 
-# Tracing is seconds of work, but a busy machine makes minutes of them.
-pytestmark = pytest.mark.timeout(900)
-
 NETWORKS = ["small", "nano", "iresnet"]
 MOBILE = ["mobilefacenet", "mobilefacenet_foamliu", "mobilenet_v1", "mobilenet_v2"]
 
@@ -82,12 +79,8 @@ def test_what_depends_on_weights_alone_is_a_constant(exported, name) -> None:
     constants = {tensor.name for tensor in graph.initializer}
     left = [node.op_type for node in graph.node if set(node.input) <= constants]
     assert left == []
-    assert "Mul" not in {node.op_type for node in graph.node}
-
-
-def test_the_test_network_has_products_that_torch_would_leave(source) -> None:
-    state = load_file(source("small"))
-    assert max(t.numel() for name, t in state.items() if "preproc" in name) > 8192
+    kinds = {node.op_type for node in graph.node}
+    assert not kinds & {"Mul", "Slice", "PRelu", "BatchNormalization"}
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -102,7 +95,7 @@ def test_one_small_file_that_is_valid_and_tells_no_paths(source, exported, name)
     onnx.checker.check_model(model, full_check=True)
     assert not any(tensor.external_data for tensor in model.graph.initializer)
     weights = sum(numpy_helper.to_array(tensor).nbytes for tensor in model.graph.initializer)
-    # torch's own file has almost 800 bytes for each node and tensor, beside the weights.
+    # A graph as torch writes it has almost 800 bytes for each node and tensor, beside the weights.
     entries = len(model.graph.node) + len(model.graph.initializer)
     assert done.bytes - weights < 60 * entries
     assert weights <= source(name).stat().st_size
@@ -294,10 +287,9 @@ def test_broken_weights_are_told_as_such(source, instant, tmp_path) -> None:
     assert not list(tmp_path.glob("m.*"))
 
 
-@pytest.mark.parametrize("absent", ["onnx", "onnxscript"])
-def test_a_missing_exporter_names_the_extra(absent) -> None:
+def test_a_missing_exporter_names_the_extra() -> None:
     code = (
-        f"import sys; sys.modules[{absent!r}] = None\n"
+        "import sys; sys.modules['onnx'] = None\n"
         "from pocketface.errors import MissingExtraError\n"
         "try:\n    import pocketface.deploy\n"
         "except MissingExtraError as error:\n    print(error)"

@@ -4,7 +4,6 @@ from pocketface.errors import MissingExtraError
 
 try:
     import onnx as _onnx  # noqa: F401
-    import onnxscript as _onnxscript  # noqa: F401
 except ModuleNotFoundError as error:
     raise MissingExtraError("Exporting networks (pocketface.deploy)", "export") from error
 

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
+import pocketface
 from pocketface.atomic import atomic_path
 from pocketface.card import ModelCard, card_path, write_card
-from pocketface.deploy.compact import compact
+from pocketface.deploy.fuse import fuse
 from pocketface.deploy.parity import LEAST_COSINE, MOST_RELATIVE, Parity, measure_parity
 from pocketface.deploy.trace import trace_graph
+from pocketface.deploy.write import write_graph
 from pocketface.embedding.load import SUFFIXES
 from pocketface.embedding.onnx_embedder import OnnxEmbedder
 from pocketface.embedding.torch_embedder import TorchEmbedder
@@ -21,7 +23,7 @@ from pocketface.errors import DataError, ExportError, RecipeError, WeightsError
 from pocketface.models.weights import load_backbone
 
 OPSETS = range(18, 24)
-"""Operator sets that torch's exporter writes; the least is read by the most runtimes."""
+"""Operator sets that are written; the least is read by the most runtimes."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,9 @@ def export_onnx(
     _check_source(weights)
     _check_target(out, overwrite=overwrite)
     backbone, source_card = load_backbone(weights)
-    model = compact(trace_graph(backbone, opset), source_card)
+    graph = trace_graph(backbone)
+    fuse(graph)
+    model = write_graph(graph, backbone.image_size, opset, _metadata(source_card))
     content = model.SerializeToString(deterministic=True)
     sha256 = hashlib.sha256(content).hexdigest()
     card = source_card.model_copy(update={"sha256": sha256})
@@ -89,7 +93,7 @@ def export_onnx(
             f"the least cosine similarity is {parity.cosine:.9f} (at least {LEAST_COSINE:.6f} is "
             f"allowed) and the largest relative difference {parity.relative:.2g} (at most "
             f"{MOST_RELATIVE:g}). Nothing was written. Try another --opset, or other versions of "
-            "torch, onnxscript and onnxruntime."
+            "torch and onnxruntime."
         )
     try:
         with atomic_path(out) as temporary:
@@ -99,6 +103,17 @@ def export_onnx(
     except OSError as error:
         raise _unwritable(out, error.strerror or str(error)) from error
     return Export(out, card, len(content), opset, parity, time.perf_counter() - begin)
+
+
+def _metadata(card: ModelCard) -> dict[str, str]:
+    """What the file says of itself; `card` is that of the source's weights."""
+    return {
+        "architecture": card.architecture,
+        "embedding_size": str(card.embedding_size),
+        "preprocessing": card.preprocessing.model_dump_json(),
+        "source_sha256": card.sha256,
+        "pocketface_version": pocketface.__version__,
+    }
 
 
 def _check_source(weights: Path) -> None:

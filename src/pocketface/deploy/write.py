@@ -1,0 +1,141 @@
+"""A graph as an ONNX model with nothing in it that its runtime does not need."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+import pocketface
+from pocketface.deploy.graph import (
+    Add,
+    Affine,
+    Concat,
+    Conv,
+    Flatten,
+    Floats,
+    Graph,
+    Linear,
+    Node,
+    Pool,
+    PRelu,
+    Relu,
+)
+
+OUTPUT, BATCH = "embeddings", "batch"
+"""Names of the output (batch, D) and of the first axis."""
+
+
+def write_graph(
+    graph: Graph, image_size: int, opset: int, metadata: Mapping[str, str]
+) -> onnx.ModelProto:
+    """The ONNX model of `graph` for images float32 (batch, 3, image_size, image_size), normalised.
+
+    It gives `embeddings` float32 (batch, D) for any batch. `metadata` is kept in the file. The
+    format's version is the least that knows the operators, so that older runtimes read it.
+    """
+    writer = _Writer(graph)
+    for node in graph.nodes:
+        writer.write(node)
+    made = helper.make_graph(
+        writer.nodes,
+        metadata.get("architecture", "network"),
+        [_value(graph.input, [BATCH, 3, image_size, image_size])],
+        [_value(OUTPUT, [BATCH, graph.channels[graph.output]])],
+        writer.weights,
+    )
+    opsets = [helper.make_opsetid("", opset)]
+    model = helper.make_model(
+        made,
+        opset_imports=opsets,
+        ir_version=helper.find_min_ir_version_for(opsets),
+        producer_name="pocketface",
+        producer_version=pocketface.__version__,
+    )
+    helper.set_model_props(model, dict(metadata))
+    return model
+
+
+def _value(name: str, shape: Sequence[int | str]) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+
+
+class _Writer:
+    """The nodes and weights of an ONNX graph, under the shortest names."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.weights: list[onnx.TensorProto] = []
+        self._names = {graph.input: graph.input, graph.output: OUTPUT}
+        self._taken = 0
+        self._maps = {graph.input}  # the values that are maps, not rows
+
+    def write(self, node: Node) -> None:
+        """Append the node."""
+        if not isinstance(node.operation, Flatten | Linear) and node.inputs[0] in self._maps:
+            self._maps.add(node.output)
+        match node.operation:
+            case Conv() as conv:
+                before, after = conv.pads
+                self._put(
+                    node,
+                    "Conv",
+                    [conv.weight, conv.bias] if conv.bias.any() else [conv.weight],
+                    kernel_shape=[conv.kernel] * 2,
+                    strides=[conv.stride] * 2,
+                    pads=[before, before, after, after],
+                    group=conv.groups,
+                )
+            case Linear(weight, bias):
+                self._put(node, "Gemm", [weight, bias], transB=1)
+            case Affine() as affine:
+                self._write_affine(node, affine)
+            case PRelu(slope):
+                self._put(node, "PRelu", [slope.reshape(-1, 1, 1)])
+            case Relu(None):
+                self._put(node, "Relu", [])
+            case Relu(most):
+                self._put(node, "Clip", [np.zeros(()), np.array(most)])
+            case Add():
+                self._put(node, "Add", [])
+            case Concat():
+                self._put(node, "Concat", [], axis=1)
+            case Pool() as pool:
+                self._put(
+                    node,
+                    "AveragePool" if pool.average else "MaxPool",
+                    [],
+                    kernel_shape=[pool.kernel] * 2,
+                    strides=[pool.stride] * 2,
+                    pads=[pool.pad] * 4,
+                )
+            case Flatten():
+                self._put(node, "Flatten", [], axis=1)
+
+    def _write_affine(self, node: Node, affine: Affine) -> None:
+        channels = len(affine.scale)
+        if node.inputs[0] in self._maps:
+            # A depthwise convolution keeps the runtime's layout, a batch norm does not.
+            weight = affine.scale.reshape(channels, 1, 1, 1)
+            self._put(node, "Conv", [weight, affine.shift], kernel_shape=[1, 1], group=channels)
+        else:
+            rest = [np.zeros(channels), np.ones(channels)]
+            self._put(node, "BatchNormalization", [affine.scale, affine.shift, *rest], epsilon=0.0)
+
+    def _put(self, node: Node, kind: str, weights: Sequence[Floats], **options: Any) -> None:
+        inputs = [self._short(name) for name in node.inputs]
+        for weight in weights:
+            name = self._new()
+            self.weights.append(numpy_helper.from_array(weight.astype(np.float32), name))
+            inputs.append(name)
+        self.nodes.append(helper.make_node(kind, inputs, [self._short(node.output)], **options))
+
+    def _short(self, name: str) -> str:
+        if name not in self._names:
+            self._names[name] = self._new()
+        return self._names[name]
+
+    def _new(self) -> str:
+        self._taken += 1
+        return np.base_repr(self._taken, 36).lower()
