@@ -35,8 +35,11 @@ def percent_axis(axes: Axes) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
 
 
-def shade_few(axes: Axes, impostors: int, few: int) -> None:
-    """Shade the FARs, on the horizontal axis, at which fewer than `few` impostor pairs pass."""
+def shade_few(axes: Axes, impostors: int, few: int, what: str = "pairs of two people pass") -> None:
+    """Shade the FARs, on the horizontal axis, at which fewer than `few` impostor pairs pass.
+
+    `what` says what there are fewer than `few` of.
+    """
     left, right = axes.get_xlim()
     end = min(few / impostors, right)
     if end <= left:
@@ -45,7 +48,7 @@ def shade_few(axes: Axes, impostors: int, few: int) -> None:
     axes.text(
         left,
         0.01,
-        f" fewer than {few} pairs of two people pass",
+        f" fewer than {few} {what}",
         transform=axes.get_xaxis_transform(),
         fontsize=7.5,
         color="#857a55",

@@ -1,5 +1,7 @@
 """The pictures of an IJB report: ROC, DET, and TPIR over FPIR."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 
@@ -41,7 +43,7 @@ def roc_png(result: IjbResult) -> bytes:
     for point in result.verification:
         if point.far >= edge:
             _mark(axes, point.far, point.tar)
-    axes.set_ylim(max(float(tar.min()) - 0.08, 0.0), 1.01)
+    _limit(axes, float(tar.min()), [point.tar for point in result.verification])
     percent_axis(axes)
     shade_few(axes, result.impostor_pairs, FEW)
     return png(figure)
@@ -69,21 +71,35 @@ def det_png(result: IjbResult) -> bytes:
 
 def tpir_png(result: IjbResult) -> bytes:
     """TPIR over FPIR (logarithmic), the mean over the galleries; a PNG file."""
-    if result.identification is None:
+    found = result.identification
+    if found is None:
         raise ValueError("the result has no 1:N figures")
     figure, axes = canvas(
         f"{result.model.name} on {result.benchmark}: search in galleries",
         "False positive identification rate (FPIR)",
         "True positive identification rate (TPIR)",
     )
-    fpir, tpir = _columns(result.identification.curve)
-    axes.step(fpir, tpir, where="post", color=GENUINE, linewidth=1.8)
+    fpir, tpir = _columns(found.curve)
+    fewest = max(min(found.unmated.values()), 1)
+    edge = 0.5 * min(float(fpir[0]), *(point.fpir for point in found.points))
+    # Below one probe without a mate the threshold stays the largest of their scores.
+    axes.step(
+        np.append(edge, fpir), np.append(tpir[0], tpir), where="post", color=GENUINE, linewidth=1.8
+    )
     axes.set_xscale("log")
-    for point in result.identification.points:
+    axes.set_xlim(edge, 1.0)
+    for point in found.points:
         _mark(axes, point.fpir, point.tpir)
-    axes.set_ylim(max(float(tpir.min()) - 0.08, 0.0), 1.01)
+    _limit(axes, float(tpir.min()), [point.tpir for point in found.points])
     percent_axis(axes)
+    shade_few(axes, fewest, FEW, "probes without a mate are accepted")
     return png(figure)
+
+
+def _limit(axes: Axes, lowest: float, marks: Sequence[Estimate]) -> None:
+    """From below the lowest point of the curve and of the intervals to 100 %."""
+    ends = [mark.low for mark in marks if mark.low is not None]
+    axes.set_ylim(max(min(lowest, *ends, 1.0) - 0.08, 0.0), 1.01)
 
 
 def _mark(axes: Axes, rate: float, found: Estimate) -> None:

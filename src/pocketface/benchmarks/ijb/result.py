@@ -192,7 +192,10 @@ class IjbResult(Record):
             )
             code = one.faces.code(flip=self.flip)
             found.append(f"1:N with {one.faces.text()} ({code}); galleries {sizes}.")
-        found += [*self.warnings, interval_sentence(self.intervals)]
+        intervals = interval_sentence(self.intervals)
+        if self.intervals is not None and self.identification is not None:
+            intervals += " In 1:N the people of the probes are drawn; the galleries stay."
+        found += [*self.warnings, intervals]
         for point in self.verification:
             accepted = round(point.measured_far.value * self.impostor_pairs)
             warning = low_far_warning(point.far, accepted, self.impostor_pairs)

@@ -18,7 +18,7 @@ from pocketface.benchmarks.ijb.scores import TemplateScores
 FARS = ("1e-6", "1e-5", "1e-4", "1e-3", "1e-2", "1e-1")
 """The false accept rates of the protocol, as text: a tenth is no binary fraction."""
 
-_POINTS_PER_DECADE = 12
+_POINTS_PER_DECADE = 24
 
 
 @dataclass(frozen=True)
