@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pocketface.distill import DistillConfig, EmbeddingDistillation, Outputs, create_loss
+from pocketface.distill import EmbeddingConfig, EmbeddingDistillation, Outputs, Partners
 from pocketface.distill.losses import mean_cosine
 
 torch.set_num_threads(1)
@@ -99,7 +99,7 @@ def test_half_precision_students_are_worked_on_in_float32():
 
 
 def test_a_recipes_words_make_the_papers_loss(tmp_path):
-    loss = create_loss(DistillConfig(teacher=tmp_path))
+    loss = EmbeddingConfig(teacher=tmp_path).create_loss(Partners(embedding_size=4))
     assert isinstance(loss, EmbeddingDistillation)
     assert loss.weight == 100.0
     assert loss.needs_stages is False

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pocketface.distill import DistillConfig
+from pocketface.distill import EmbeddingConfig
 from pocketface.errors import RecipeError
 from pocketface.train.recipe import (
     Recipe,
@@ -85,7 +85,7 @@ def test_a_papers_recipe_builds_the_network_of_its_name(name):
 
 def test_the_papers_distillation_is_the_default():
     distill = load_recipe("pocketnet_s_128", {"distill.teacher": "run"}).distill
-    assert distill == DistillConfig(teacher=Path("run"), weight=100.0, loss="embedding")
+    assert distill == EmbeddingConfig(teacher=Path("run"), weight=100.0, loss="embedding")
     assert not distill.multi_step
 
 
@@ -129,7 +129,7 @@ def test_a_value_is_no_section():
     [
         ({"epoch": 3}, r"epoch: no such key; did you mean 'epochs'\? Allowed: .*batch_size"),
         ({"optimiser.lr": 0.1}, r"optimiser.lr: no such key; .*Allowed: clip_norm, learning_rate"),
-        ({"schedule.factors": 0.1}, r"schedule.step.factors: no such key; did you mean 'factor'\?"),
+        ({"schedule.factors": 0.1}, r"schedule.factors: no such key; did you mean 'factor'\?"),
         ({"distill.teacher": "t", "distill.wieght": 1}, r"distill.wieght: .*mean 'weight'\?"),
         ({"epochs": 0}, r"epochs: .*greater than or equal to 1 \(got 0\)"),
         ({"batch_size": 1}, r"batch_size: .*\(got 1\)"),

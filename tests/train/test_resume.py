@@ -6,6 +6,7 @@ import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,7 +19,9 @@ from pocketface.train.step import TrainingStep
 
 pytestmark = pytest.mark.usefixtures("every_step")
 
-LESSONS = ["alone", "live", "cached", "multi-step", "multi-step cached"]
+PLAIN = ["alone", "live", "cached", "multi-step", "multi-step cached"]
+WITH_STATE = ["angular"]
+LESSONS = [*PLAIN, *WITH_STATE]
 CLOCKED = ("images_per_second", "loader_wait")
 
 
@@ -36,8 +39,13 @@ def make_lesson(tiny_recipe, teacher_run, tiny_pairs, tmp_path_factory) -> Calla
             "cached": teacher | {"cache": str(caches)},
             "multi-step": steps,
             "multi-step cached": steps | {"cache": str(caches)},
+            "angular": steps | {"loss": "angular"},
         }[name]
-        return tiny_recipe(distill=distill, validation=tiny_pairs, milestones=True)
+        sections: dict[str, Any] = {"distill": distill}
+        if name == "angular":
+            # Wider than its teacher, so that there are mappings.
+            sections["model"] = {"options": {"channels": 4, "cells": 4}}
+        return tiny_recipe(**sections, validation=tiny_pairs, milestones=True)
 
     return make
 

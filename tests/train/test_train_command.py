@@ -8,6 +8,7 @@ import yaml
 from typer.testing import CliRunner
 
 from pocketface.cli.main import app
+from pocketface.distill import AngularConfig
 from pocketface.errors import RecipeError, WeightsError
 from pocketface.train.checkpoint import load_checkpoint
 from pocketface.train.recipe import load_recipe
@@ -117,6 +118,18 @@ def test_distill_alone_and_in_steps(place, teacher_run):
     assert distill is not None
     assert distill.multi_step
     assert distill.weight == 100.0
+
+
+def test_distill_by_another_loss(place, teacher_run):
+    call(
+        *["distill", "tiny.yaml", "--out", "run", "--teacher", teacher_run, "--quiet"],
+        *["--loss", "angular", "--weight", 3, "--set", "distill.stage_weights=[0, 0, 0, 2]"],
+    )
+    distill = load_recipe("run/recipe.yaml").distill
+    assert isinstance(distill, AngularConfig)
+    assert (distill.weight, distill.stage_weights) == (3.0, (0, 0, 0, 2))
+    with pytest.raises(RecipeError, match=r"distill: .*'triplet'.*'embedding', 'angular'"):
+        call("distill", "tiny.yaml", "--teacher", teacher_run, "--loss", "triplet")
 
 
 def test_distill_describes_a_foreign_teacher(place, tiny_onnx):

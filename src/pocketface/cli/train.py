@@ -76,8 +76,13 @@ def distill(
         bool,
         typer.Option("--multi-step", help="Follow the teacher as it matured (run's milestones)."),
     ] = False,
+    loss: Annotated[
+        str | None,
+        typer.Option("--loss", help="embedding or angular. [embedding]"),
+    ] = None,
     weight: Annotated[
-        float | None, typer.Option("--weight", min=0, help="Of the distillation loss. [100]")
+        float | None,
+        typer.Option("--weight", min=0, help="Of the loss's embedding term. [the loss's own]"),
     ] = None,
     cache: Annotated[
         Path | None,
@@ -99,16 +104,16 @@ def distill(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Train a student under a teacher's guidance (PocketNet's embedding distillation).
+    """Train a student under a teacher's guidance (PocketNet's embedding distillation, or --loss).
 
     The teacher is a weights file (its final state teaches) or, with --multi-step, the folder of
-    a run that kept its milestones. --set distill.preprocessing.KEY=VALUE describes a teacher
-    without a card.
+    a run that kept its milestones. --set distill.KEY=VALUE sets a key of the loss, and
+    --set distill.preprocessing.KEY=VALUE describes a teacher without a card.
     """
     from pocketface.errors import RecipeError
 
     changes = _changes(data, people, init, validate, images, epochs, seed, change)
-    given: dict[str, Any] = {"teacher": teacher, "weight": weight, "cache": cache}
+    given: dict[str, Any] = {"teacher": teacher, "loss": loss, "weight": weight, "cache": cache}
     changes |= {
         f"distill.{key}": str(value) if isinstance(value, Path) else value
         for key, value in given.items()

@@ -1,22 +1,29 @@
 """What a teacher hands on to a student: targets, their sources, and the losses on them."""
 
+from pocketface.distill.angular import AngularConfig, AngularDistillation
 from pocketface.distill.cache import CachedTeacher, EmbeddingCache
-from pocketface.distill.config import DistillConfig, create_loss, teacher_files
-from pocketface.distill.embedding import EmbeddingDistillation
+from pocketface.distill.config import DistillConfig, Partners, teacher_files
+from pocketface.distill.embedding import EmbeddingConfig, EmbeddingDistillation
 from pocketface.distill.losses import DistillationLoss
+from pocketface.distill.methods import METHODS, AnyDistillConfig
 from pocketface.distill.teacher import FaceBatch, LiveTeacher, MultiStepTeacher, Outputs, Teacher
 
 __all__ = [
+    "METHODS",
+    "AngularConfig",
+    "AngularDistillation",
+    "AnyDistillConfig",
     "CachedTeacher",
     "DistillConfig",
     "DistillationLoss",
     "EmbeddingCache",
+    "EmbeddingConfig",
     "EmbeddingDistillation",
     "FaceBatch",
     "LiveTeacher",
     "MultiStepTeacher",
     "Outputs",
+    "Partners",
     "Teacher",
-    "create_loss",
     "teacher_files",
 ]

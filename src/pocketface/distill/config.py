@@ -1,12 +1,12 @@
-"""What a recipe says of distillation, and which files a teacher is made of."""
+"""What a recipe says of distillation whatever the loss, and which files a teacher is made of."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+import torch
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from pocketface.distill.embedding import EmbeddingDistillation
 from pocketface.distill.losses import DistillationLoss
 from pocketface.errors import RecipeError
 from pocketface.preprocessing import Preprocessing
@@ -15,19 +15,37 @@ _SHOWN = 5
 """How many missing files an error names."""
 
 
+@dataclass(frozen=True)
+class Partners:
+    """What a loss has to know before it can be built.
+
+    Attributes:
+        embedding_size: D, of the embeddings that the loss will compare.
+        student_stages: widths of the student's four stages.
+        teacher_stages: widths of the teacher's; empty if the loss does not look at them.
+        people: C, how many the training set has.
+        generator: source of initial parameters; None is torch's default one.
+    """
+
+    embedding_size: int
+    student_stages: tuple[int, ...] = ()
+    teacher_stages: tuple[int, ...] = ()
+    people: int = 0
+    generator: torch.Generator | None = None
+
+
 class DistillConfig(BaseModel):
-    """Distillation in a recipe; the defaults are PocketNet's (embedding MSE, weight 100).
+    """The part of a recipe's section `distill` that all losses have: who teaches, and how.
 
     `teacher` is a weights file, or the folder of a run that kept its milestones. With
     `multi_step` the student follows those milestones; without it a run's last weights teach.
+    A loss adds its name as `loss`, and its own keys.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     teacher: Path
     multi_step: bool = False
-    loss: Literal["embedding"] = "embedding"
-    weight: float = Field(default=100.0, ge=0)
     cache: Path | None = Field(
         default=None, description="folder for cached teacher embeddings; none: the teacher is live"
     )
@@ -38,10 +56,14 @@ class DistillConfig(BaseModel):
         default=None, description="of a teacher that is a state dict without a card"
     )
 
+    @property
+    def needs_stages(self) -> bool:
+        """Whether the loss looks at the four stages' maps, which only a live teacher gives."""
+        return False
 
-def create_loss(config: DistillConfig) -> DistillationLoss:
-    """Build the loss that `config` names."""
-    return EmbeddingDistillation(config.weight)
+    def create_loss(self, partners: Partners) -> DistillationLoss:
+        """Build the loss."""
+        raise NotImplementedError("a loss's own section builds it")
 
 
 def teacher_files(config: DistillConfig) -> list[Path]:

@@ -1,11 +1,25 @@
 """Embedding distillation: the student's unit embedding follows the teacher's."""
 
-import torch
+from typing import Literal
+
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor
 
-from pocketface.distill.losses import DistillationLoss
+from pocketface.distill.config import DistillConfig, Partners
+from pocketface.distill.losses import DistillationLoss, unit
 from pocketface.distill.teacher import Outputs
+
+
+class EmbeddingConfig(DistillConfig):
+    """PocketNet's distillation in a recipe; the default weight is the paper's."""
+
+    loss: Literal["embedding"] = "embedding"
+    weight: float = Field(default=100.0, ge=0)
+
+    def create_loss(self, partners: Partners) -> "EmbeddingDistillation":
+        """Build the loss."""
+        return EmbeddingDistillation(self.weight)
 
 
 class EmbeddingDistillation(DistillationLoss):
@@ -23,7 +37,5 @@ class EmbeddingDistillation(DistillationLoss):
 
     def forward(self, student: Outputs, teacher: Outputs, labels: Tensor) -> dict[str, Tensor]:
         """One term, `embedding`; see DistillationLoss."""
-        wide = torch.promote_types(student.embeddings.dtype, torch.float32)
-        ours = F.normalize(student.embeddings.to(wide), dim=1)
-        theirs = F.normalize(teacher.embeddings.to(wide), dim=1)
-        return {"embedding": self.weight * F.mse_loss(ours, theirs)}
+        distance = F.mse_loss(unit(student.embeddings), unit(teacher.embeddings))
+        return {"embedding": self.weight * distance}

@@ -1,8 +1,9 @@
-"""The interface of a distillation loss, and what a recipe says of it."""
+"""The interface of a distillation loss, and the two measures that several of them share."""
 
 from abc import ABC, abstractmethod
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pocketface.distill.teacher import Outputs
@@ -13,6 +14,10 @@ class DistillationLoss(nn.Module, ABC):
 
     A subclass gives its terms by name, each already multiplied by its weight; the training loss
     is the head's loss plus their sum. `needs_stages` says whether it looks at the four maps.
+
+    Its parameters are trained with the student; they and its buffers are kept in checkpoints, and
+    none of them goes into a weights file. What it learns from a batch without gradient it learns in
+    training mode only, and from the batches of all processes.
     """
 
     needs_stages: bool = False
@@ -28,6 +33,12 @@ class DistillationLoss(nn.Module, ABC):
         """
 
 
+def unit(embeddings: Tensor) -> Tensor:
+    """Rows of (N, D) at unit length, in float32 at least."""
+    wide = torch.promote_types(embeddings.dtype, torch.float32)
+    return F.normalize(embeddings.to(wide), dim=1)
+
+
 def mean_cosine(student: Tensor, teacher: Tensor) -> Tensor:
     """Mean cosine between rows of (N, D) and (N, D): the scale-free measure that logs carry."""
-    return torch.nn.functional.cosine_similarity(student.float(), teacher.float(), dim=1).mean()
+    return F.cosine_similarity(student.float(), teacher.float(), dim=1).mean()

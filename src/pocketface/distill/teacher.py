@@ -45,9 +45,15 @@ class Outputs(NamedTuple):
 
 
 class Teacher(ABC):
-    """A source of targets for a student; it never learns."""
+    """A source of targets for a student; it never learns.
+
+    Attributes:
+        embedding_size: D.
+        stage_channels: widths of the maps that `targets` gives; empty if it gives none.
+    """
 
     embedding_size: int
+    stage_channels: tuple[int, ...] = ()
 
     @abstractmethod
     def targets(self, batch: FaceBatch) -> Outputs:
@@ -62,17 +68,29 @@ class LiveTeacher(Teacher):
 
     It sees the very pixels that the student sees (mirrored and augmented alike), normalised its
     own way, and resized with antialiasing if its input is of another size.
+
+    Args:
+        backbone: the network.
+        preprocessing: its own.
+        stages: whether the maps of its four stages are wanted.
     """
 
-    def __init__(self, backbone: Backbone, preprocessing: Preprocessing) -> None:
+    def __init__(
+        self, backbone: Backbone, preprocessing: Preprocessing, *, stages: bool = False
+    ) -> None:
         self.backbone = backbone.eval().requires_grad_(False)
         self.preprocessing = preprocessing
         self.embedding_size = backbone.embedding_size
+        self.stage_channels = backbone.stage_channels if stages else ()
 
     @torch.no_grad()
     def targets(self, batch: FaceBatch) -> Outputs:
-        """Embeddings (N, D), float32."""
-        return Outputs(self.backbone(normalise(batch.images, self.preprocessing)).float())
+        """Embeddings (N, D) and, where wanted, the stages' maps, float32."""
+        inputs = normalise(batch.images, self.preprocessing)
+        if not self.stage_channels:
+            return Outputs(self.backbone(inputs).float())
+        embeddings, stages = self.backbone.forward_stages(inputs)
+        return Outputs(embeddings.float(), tuple(stage.float() for stage in stages))
 
 
 class MultiStepTeacher(Teacher):
@@ -88,13 +106,20 @@ class MultiStepTeacher(Teacher):
     Args:
         steps: functions that open the checkpoints, in order.
         embedding_size: D, the same for all.
+        stage_channels: see Teacher; the same for all.
     """
 
-    def __init__(self, steps: Sequence[Callable[[], Teacher]], embedding_size: int) -> None:
+    def __init__(
+        self,
+        steps: Sequence[Callable[[], Teacher]],
+        embedding_size: int,
+        stage_channels: tuple[int, ...] = (),
+    ) -> None:
         if not steps:
             raise RecipeError("multi-step distillation needs at least one teacher. Got none.")
         self.steps = steps
         self.embedding_size = embedding_size
+        self.stage_channels = stage_channels
         self.current: int | None = None
         self._teacher: Teacher | None = None
 

@@ -1,33 +1,31 @@
 """The training loop: one for a teacher, a student alone, and a student with a teacher."""
 
 import time
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
 
-from pocketface.card import read_card
-from pocketface.distill import Teacher, create_loss
-from pocketface.heads import create_head
-from pocketface.models import create_model
 from pocketface.models.backbone import Backbone
 from pocketface.models.weights import save_weights
-from pocketface.preprocessing import Preprocessing
 from pocketface.train import run as runs
+from pocketface.train.build import (
+    build_backbone,
+    build_loader,
+    build_objective,
+    build_teacher,
+    preprocessing_of,
+)
 from pocketface.train.checkpoint import Checkpoint, Position, save_checkpoint
 from pocketface.train.curves import draw_curves
 from pocketface.train.divergence import check_loss, check_weights
-from pocketface.train.loader import FaceLoader, Share
 from pocketface.train.log import RunLog, Screen
-from pocketface.train.objective import Objective
 from pocketface.train.recipe import Recipe
 from pocketface.train.schedule import learning_rate
 from pocketface.train.sources import open_sources
 from pocketface.train.step import TrainingStep
 from pocketface.train.stop import StopRequest, agree, stopped
-from pocketface.train.teachers import create_teacher
 from pocketface.train.validation import Validator
 from pocketface.train.window import LogWindow, timed
 
@@ -65,29 +63,20 @@ class Trainer:
         self.quiet = quiet or not fabric.is_global_zero
         self.faces = open_sources(recipe.data)
         generator = torch.Generator().manual_seed(recipe.seed)
-        backbone = create_model(
-            recipe.model.architecture,
-            embedding_size=recipe.model.embedding_size,
-            image_size=recipe.model.image_size,
-            weights=recipe.model.init,
-            generator=generator,
-            **recipe.model.options,
-        )
-        if recipe.channels_last:
-            backbone = backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.preprocessing = _preprocessing(recipe, backbone)
-        head = create_head(recipe.head, backbone.embedding_size, len(self.faces.people), generator)
-        loss = None if recipe.distill is None else create_loss(recipe.distill)
+        backbone = build_backbone(recipe, generator)
+        self.preprocessing = preprocessing_of(recipe, backbone)
+        self.validator = Validator(recipe.validation, self.preprocessing)
+        self.loader = build_loader(recipe, self.faces, backbone.image_size, fabric, self.quiet)
+        teacher = build_teacher(recipe, self.faces, backbone, fabric, self.quiet)
+        people = len(self.faces.people)
         self.step = TrainingStep(
-            Objective(backbone, head, loss),
+            build_objective(recipe, backbone, teacher, people, generator),
             recipe.optimiser,
             recipe.augment,
             self.preprocessing,
             fabric,
         )
-        self.loader = self._create_loader(backbone.image_size)
-        self.step.teacher = self._create_teacher(backbone)
-        self.validator = Validator(recipe.validation, self.preprocessing)
+        self.step.teacher = teacher
         self.position = Position()
         self.validation: dict[str, float] = {}
         self.told: set[str] = set()
@@ -250,39 +239,6 @@ class Trainer:
         self.step.set_rate(rate)
         return rate
 
-    def _create_loader(self, image_size: int) -> FaceLoader:
-        recipe = self.recipe
-        quiet = self.quiet or not recipe.data.in_memory
-        with closing(
-            Screen("decoding the training set", len(self.faces), 0, "images", quiet)
-        ) as screen:
-            return FaceLoader(
-                self.faces,
-                image_size=image_size,
-                batch_size=recipe.batch_size,
-                seed=recipe.seed,
-                augment=recipe.augment,
-                share=Share(self.fabric.global_rank, self.fabric.world_size),
-                workers=recipe.data.workers,
-                in_memory=recipe.data.in_memory,
-                pin_memory=self.fabric.device.type == "cuda",
-                progress=screen.advance,
-            )
-
-    def _create_teacher(self, backbone: Backbone) -> Teacher | None:
-        config = self.recipe.distill
-        if config is None:
-            return None
-        with self.fabric.rank_zero_first():
-            return create_teacher(
-                config,
-                self.faces,
-                embedding_size=backbone.embedding_size,
-                device=self.fabric.device,
-                fill=self.fabric.is_global_zero,
-                quiet=self.quiet,
-            )
-
     def _description(self) -> str:
         parameters = sum(parameter.numel() for parameter in self.backbone.parameters())
         return (
@@ -291,10 +247,3 @@ class Trainer:
             f"{self.recipe.epochs} epochs of {self.loader.steps} steps of "
             f"{self.loader.global_batch} images on {self.fabric.device}"
         )
-
-
-def _preprocessing(recipe: Recipe, backbone: Backbone) -> Preprocessing:
-    """What the initial weights' card says, if they have one; else the field's usual."""
-    card = None if recipe.model.init is None else read_card(recipe.model.init)
-    usual = Preprocessing() if card is None else card.preprocessing
-    return usual.model_copy(update={"image_size": backbone.image_size})

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import ErrorDetails
 
 from pocketface import atomic
-from pocketface.distill.config import DistillConfig
+from pocketface.distill.methods import AnyDistillConfig
 from pocketface.errors import RecipeError
 from pocketface.heads.config import HeadConfig
 from pocketface.train.augment import AugmentConfig
@@ -85,7 +85,7 @@ class Recipe(BaseModel):
     schedule: ScheduleConfig = StepSchedule()
     augment: AugmentConfig = AugmentConfig()
     validation: ValidationConfig = ValidationConfig()
-    distill: DistillConfig | None = None
+    distill: AnyDistillConfig | None = None
     epochs: int = Field(default=26, ge=1)
     batch_size: int = Field(default=128, ge=2)
     seed: int = Field(default=0, ge=0)
@@ -159,27 +159,41 @@ def parse_recipe(content: dict[str, Any], name: str) -> Recipe:
 
 def _said(fault: ErrorDetails) -> str:
     """One line on one fault of a recipe."""
-    key = ".".join(str(part) for part in fault["loc"])
+    key, allowed = _place(fault["loc"])
     if fault["type"] == "extra_forbidden":
-        allowed = _keys_beside(fault["loc"])
         near = difflib.get_close_matches(str(fault["loc"][-1]), allowed, 1)
         hint = f"did you mean '{near[0]}'? " if near else ""
         return f"  {key}: no such key; {hint}Allowed: {', '.join(allowed)}"
-    # The input of these two is a whole section.
-    found = "" if not key or fault["type"] == "missing" else f" (got {fault['input']!r})"
-    return f"  {key or 'recipe'}: {fault['msg']}{found}"
+    # Where a whole section is at fault, its content says nothing more.
+    whole = not key or isinstance(fault["input"], dict)
+    found = "" if whole else f" (got {fault['input']!r})"
+    return f"  {key or 'recipe'}: {fault['msg'].removeprefix('Value error, ')}{found}"
 
 
-def _keys_beside(place: tuple[int | str, ...]) -> list[str]:
-    """The keys that the section of `place` allows."""
+def _place(place: tuple[int | str, ...]) -> tuple[str, list[str]]:
+    """The dotted key that a fault speaks of, and the keys that its section allows."""
     sections: list[type[BaseModel]] = [Recipe]
+    names: list[str] = []
     for part in place[:-1]:
         fields = [
             section.model_fields[str(part)] for section in sections if part in section.model_fields
         ]
-        # A part that is no field is the kind that told the schedules apart.
-        sections = [model for field in fields for model in _models_in(field.annotation)] or sections
-    return sorted({name for section in sections for name in section.model_fields})
+        if fields:
+            names.append(str(part))
+            sections = [model for field in fields for model in _models_in(field.annotation)]
+        else:
+            # A part that is no field is the kind, or the loss, that tells the sections apart.
+            sections = [section for section in sections if part in _tags(section)] or sections
+    for part in place[-1:]:
+        if not any(part in _tags(section) for section in sections):
+            names.append(str(part))
+    return ".".join(names), sorted({name for section in sections for name in section.model_fields})
+
+
+def _tags(section: type[BaseModel]) -> tuple[Any, ...]:
+    """The names by which a recipe chooses this section among its like."""
+    fields = (section.model_fields.get(name) for name in ("kind", "loss"))
+    return tuple(tag for field in fields if field for tag in get_args(field.annotation))
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

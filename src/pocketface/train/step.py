@@ -1,10 +1,11 @@
 """One step of training: pixels to loss to gradient to new weights."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 
 from pocketface.distill import FaceBatch, Teacher
 from pocketface.models.normalise import normalise
@@ -14,11 +15,16 @@ from pocketface.train.loader import LoadedBatch
 from pocketface.train.objective import Objective
 from pocketface.train.schedule import OptimiserConfig
 
+_OPTIMISERS = ("backbone_optimiser", "head_optimiser")
+"""Names in a checkpoint; the second one is that of everything beside the backbone."""
+
 
 class TrainingStep:
-    """The objective with its optimisers, one for the backbone and one for the head.
+    """The objective with its optimisers: one for the backbone, one for all that learns beside it.
 
-    Two optimisers, because the bound on the gradient holds for the backbone alone.
+    Two optimisers, because the bound on the gradient holds for the backbone alone. Beside it learn
+    the head and what a distillation loss may have, such as mappings; if none of them does, there is
+    no second optimiser.
 
     Args:
         objective: the networks and losses; moved to the device of `fabric`.
@@ -46,7 +52,11 @@ class TrainingStep:
         self.augment = augment
         self.preprocessing = preprocessing
         self.fabric = fabric
-        self.optimisers = [_sgd(config, objective.backbone), _sgd(config, objective.head)]
+        backbone = list(objective.backbone.parameters())
+        own = {id(parameter) for parameter in backbone}
+        beside = [each for each in objective.parameters() if id(each) not in own]
+        groups = [_learning(backbone), _learning(beside)]
+        self.optimisers = [_sgd(config, group) for group in groups if group]
         self._wrapped, *self._wrapped_optimisers = fabric.setup(objective, *self.optimisers)
 
     def __call__(self, loaded: LoadedBatch) -> dict[str, Tensor]:
@@ -92,35 +102,42 @@ class TrainingStep:
             for group in optimiser.param_groups:
                 group["lr"] = rate
 
+    def _named_optimisers(self) -> list[tuple[str, torch.optim.Optimizer]]:
+        return list(zip(_OPTIMISERS, self.optimisers, strict=False))
+
     def states(self) -> dict[str, dict[str, Any]]:
         """The states of networks, optimisers and precision, by name."""
         return {
             "backbone": self.objective.backbone.state_dict(),
-            "head": self.objective.head.state_dict(),
+            "head": _state(self.objective.head),
             "distillation": _state(self.objective.distillation),
-            "backbone_optimiser": self.optimisers[0].state_dict(),
-            "head_optimiser": self.optimisers[1].state_dict(),
+            **{name: each.state_dict() for name, each in self._named_optimisers()},
             "precision": self.fabric.strategy.precision.state_dict(),
         }
 
     def restore(self, states: dict[str, dict[str, Any]]) -> None:
         """Take over what `states` gave."""
         self.objective.backbone.load_state_dict(states["backbone"])
-        self.objective.head.load_state_dict(states["head"])
-        if self.objective.distillation is not None:
-            self.objective.distillation.load_state_dict(states["distillation"])
-        self.optimisers[0].load_state_dict(states["backbone_optimiser"])
-        self.optimisers[1].load_state_dict(states["head_optimiser"])
+        for name in ("head", "distillation"):
+            module = getattr(self.objective, name)
+            if module is not None:
+                module.load_state_dict(states[name])
+        for name, optimiser in self._named_optimisers():
+            optimiser.load_state_dict(states[name])
         self.fabric.strategy.precision.load_state_dict(states["precision"])
 
 
-def _state(module: torch.nn.Module | None) -> dict[str, Any]:
+def _state(module: nn.Module | None) -> dict[str, Any]:
     return {} if module is None else module.state_dict()
 
 
-def _sgd(config: OptimiserConfig, module: torch.nn.Module) -> torch.optim.SGD:
+def _learning(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
+    return [parameter for parameter in parameters if parameter.requires_grad]
+
+
+def _sgd(config: OptimiserConfig, parameters: list[nn.Parameter]) -> torch.optim.SGD:
     return torch.optim.SGD(
-        [parameter for parameter in module.parameters() if parameter.requires_grad],
+        parameters,
         lr=config.learning_rate,
         momentum=config.momentum,
         weight_decay=config.weight_decay,

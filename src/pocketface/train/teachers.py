@@ -26,6 +26,7 @@ from pocketface.embedding.load import load_embedder
 from pocketface.embedding.resize import resize_faces
 from pocketface.embedding.torch_embedder import TorchEmbedder
 from pocketface.errors import DataError, RecipeError, StoppedError
+from pocketface.models import outline_model
 from pocketface.train.log import Screen
 
 _CACHE_BATCH = 256
@@ -58,15 +59,16 @@ def create_teacher(
     """
     paths = teacher_files(config)
     steps: list[Callable[[], Teacher]]
+    stages: tuple[int, ...] = ()
     if config.cache is None:
         if config.multi_step:
-            for path in paths:
-                _check_milestone(path, embedding_size)
+            widths = {_check_milestone(path, embedding_size) for path in paths}
+            stages = widths.pop() if config.needs_stages else ()
         steps = [partial(_live, path, config, embedding_size, device) for path in paths]
     else:
         cached = [_cached(path, config, faces, embedding_size, fill, quiet) for path in paths]
         steps = [partial(_same, teacher) for teacher in cached]
-    return MultiStepTeacher(steps, embedding_size) if config.multi_step else steps[0]()
+    return MultiStepTeacher(steps, embedding_size, stages) if config.multi_step else steps[0]()
 
 
 def _same(teacher: Teacher) -> Teacher:
@@ -84,7 +86,9 @@ def _live(
     embedder = _load(path, config)
     assert isinstance(embedder, TorchEmbedder)
     _check_size(path, embedder.embedding_size, embedding_size)
-    return LiveTeacher(embedder.backbone.to(device), embedder.preprocessing)
+    return LiveTeacher(
+        embedder.backbone.to(device), embedder.preprocessing, stages=config.needs_stages
+    )
 
 
 def _cached(
@@ -135,8 +139,11 @@ def _load(path: Path, config: DistillConfig) -> Embedder:
     return load_embedder(path, config.preprocessing, architecture=config.architecture)
 
 
-def _check_milestone(path: Path, embedding_size: int) -> None:
-    """Find a broken milestone before the run starts, not in the epoch that needs it."""
+def _check_milestone(path: Path, embedding_size: int) -> tuple[int, ...]:
+    """Find a broken milestone before the run starts, not in the epoch that needs it.
+
+    Gives the widths of its stages.
+    """
     card = read_card(path)
     if card is None:
         raise RecipeError(
@@ -144,6 +151,7 @@ def _check_milestone(path: Path, embedding_size: int) -> None:
             "milestones with their cards."
         )
     _check_size(path, card.embedding_size, embedding_size)
+    return outline_model(card.architecture, **card.options).stage_channels
 
 
 def _check_size(path: Path, theirs: int, ours: int) -> None:

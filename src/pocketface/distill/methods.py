@@ -1,0 +1,27 @@
+"""All ways to distil, by the name that a recipe gives them."""
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from pocketface.distill.angular import AngularConfig
+from pocketface.distill.embedding import EmbeddingConfig
+
+METHODS: dict[str, str] = {
+    "embedding": "MSE between unit embeddings (PocketNet)",
+    "angular": "1 - cos at the embedding and at four blocks (ShrinkTeaNet)",
+}
+"""What each loss is, in a line."""
+
+
+def _paper_s_own(section: Any) -> Any:
+    """A section that names no loss means PocketNet's."""
+    return {"loss": "embedding", **section} if isinstance(section, dict) else section
+
+
+AnyDistillConfig = Annotated[
+    EmbeddingConfig | AngularConfig,
+    Field(discriminator="loss"),
+    BeforeValidator(_paper_s_own),
+]
+"""The section `distill` of a recipe: what all losses have, and the keys of the loss it names."""

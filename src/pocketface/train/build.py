@@ -1,0 +1,111 @@
+"""From a recipe to the parts of a run: network, preprocessing, batches, teacher, loss."""
+
+from contextlib import closing
+
+import torch
+from lightning_fabric import Fabric
+
+from pocketface.card import read_card
+from pocketface.data import Faces
+from pocketface.distill import Partners, Teacher
+from pocketface.heads import create_head
+from pocketface.models import create_model
+from pocketface.models.backbone import Backbone
+from pocketface.preprocessing import Preprocessing
+from pocketface.train.loader import FaceLoader, Share
+from pocketface.train.log import Screen
+from pocketface.train.objective import Objective
+from pocketface.train.recipe import Recipe
+from pocketface.train.teachers import create_teacher
+
+
+def build_backbone(recipe: Recipe, generator: torch.Generator) -> Backbone:
+    """The network that learns, with its initial weights.
+
+    Raises:
+        RecipeError, WeightsError: as `create_model`.
+    """
+    backbone = create_model(
+        recipe.model.architecture,
+        embedding_size=recipe.model.embedding_size,
+        image_size=recipe.model.image_size,
+        weights=recipe.model.init,
+        generator=generator,
+        **recipe.model.options,
+    )
+    if recipe.channels_last:
+        backbone = backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return backbone
+
+
+def preprocessing_of(recipe: Recipe, backbone: Backbone) -> Preprocessing:
+    """What the initial weights' card says, if they have one; else the field's usual."""
+    card = None if recipe.model.init is None else read_card(recipe.model.init)
+    usual = Preprocessing() if card is None else card.preprocessing
+    return usual.model_copy(update={"image_size": backbone.image_size})
+
+
+def build_loader(
+    recipe: Recipe, faces: Faces, image_size: int, fabric: Fabric, quiet: bool
+) -> FaceLoader:
+    """The batches, this process's share of them; decodes them into memory if the recipe says so.
+
+    Raises:
+        RecipeError: as `FaceLoader`.
+    """
+    quiet = quiet or not recipe.data.in_memory
+    with closing(Screen("decoding the training set", len(faces), 0, "images", quiet)) as screen:
+        return FaceLoader(
+            faces,
+            image_size=image_size,
+            batch_size=recipe.batch_size,
+            seed=recipe.seed,
+            augment=recipe.augment,
+            share=Share(fabric.global_rank, fabric.world_size),
+            workers=recipe.data.workers,
+            in_memory=recipe.data.in_memory,
+            pin_memory=fabric.device.type == "cuda",
+            progress=screen.advance,
+        )
+
+
+def build_teacher(
+    recipe: Recipe, faces: Faces, backbone: Backbone, fabric: Fabric, quiet: bool
+) -> Teacher | None:
+    """The teacher, if the recipe has one; the first process fills its cache.
+
+    Raises:
+        RecipeError, WeightsError, StoppedError: as `create_teacher`.
+    """
+    if recipe.distill is None:
+        return None
+    with fabric.rank_zero_first():
+        return create_teacher(
+            recipe.distill,
+            faces,
+            embedding_size=backbone.embedding_size,
+            device=fabric.device,
+            fill=fabric.is_global_zero,
+            quiet=quiet,
+        )
+
+
+def build_objective(
+    recipe: Recipe,
+    backbone: Backbone,
+    teacher: Teacher | None,
+    people: int,
+    generator: torch.Generator,
+) -> Objective:
+    """The training loss: `backbone`, a head for that many people, and what the teacher adds."""
+    head = create_head(recipe.head, backbone.embedding_size, people, generator)
+    if recipe.distill is None or teacher is None:
+        return Objective(backbone, head)
+    partners = Partners(
+        embedding_size=teacher.embedding_size,
+        student_stages=backbone.stage_channels,
+        teacher_stages=teacher.stage_channels,
+        people=people,
+        generator=generator,
+    )
+    return Objective(backbone, head, recipe.distill.create_loss(partners))

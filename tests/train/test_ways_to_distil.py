@@ -1,0 +1,66 @@
+"""Each way to distil, carried through the loop."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pocketface.errors import RecipeError
+from pocketface.models.weights import load_backbone
+from pocketface.train.checkpoint import load_checkpoint
+from pocketface.train.log import read_metrics
+
+pytestmark = pytest.mark.usefixtures("every_step")
+
+WIDER = {"options": {"channels": 4, "cells": 4}}
+"""A student whose stages have twice its teacher's widths."""
+
+
+def state_at(run: Path, step: int) -> dict[str, torch.Tensor]:
+    path = run / "checkpoints" / f"step_{step:09d}.ckpt"
+    return load_checkpoint(path).states["distillation"]
+
+
+def test_mappings_are_trained_kept_and_not_exported(tmp_path, tiny_recipe, train_run, teacher_run):
+    distill = {"teacher": str(teacher_run), "loss": "angular", "stage_weights": [1, 0, 1, 2]}
+    run = train_run(tiny_recipe(distill=distill, model=WIDER), tmp_path / "run").run
+    rows = read_metrics(run)
+    assert {"loss/margin", "loss/angular", "loss/stage_1", "loss/stage_3", "loss/stage_4"} == {
+        name for name in rows[0] if name.startswith("loss/")
+    }
+    assert sum(row["loss/stage_4"] for row in rows[-3:]) < sum(
+        row["loss/stage_4"] for row in rows[:3]
+    )
+    before, after = state_at(run, 6), state_at(run, 9)
+    learnt = [name for name in after if name.endswith((".weight", ".bias"))]
+    assert {name.split(".")[1] for name in learnt} == {"stage_1", "stage_3", "stage_4"}
+    assert not any(torch.equal(before[name], after[name]) for name in learnt)
+    backbone, _ = load_backbone(run / "last.safetensors")
+    assert set(load_file(run / "last.safetensors")) == set(backbone.state_dict())
+
+
+def test_blocks_follow_the_teacher_in_steps(tmp_path, tiny_recipe, train_run, teacher_run):
+    distill = {"teacher": str(teacher_run), "loss": "angular", "multi_step": True}
+    run = train_run(tiny_recipe(distill=distill), tmp_path / "run").run
+    assert state_at(run, 9) == {}  # the same network: nothing to map
+    rows = read_metrics(run)
+    assert len(rows) == 9
+    assert all(0 < row["loss/stage_2"] < 2 for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"loss": "angular", "cache": "c"}, r"distill: .*a cached teacher gives embeddings, not"),
+        ({"loss": "angular", "teacher": "t.onnx"}, r"distill: .*gives no maps of its blocks"),
+        ({"loss": "angular", "form": "l3"}, r"distill.form: .*'cosine', 'squared' or 'l2'"),
+        ({"loss": "angular", "stage_weights": [1, 1]}, r"distill.stage_weights"),
+        ({"loss": "angular", "wieght": 1}, r"distill.wieght: .*'weight'\? Allowed: .*stage_weigh"),
+        ({"loss": "embedding", "form": "l2"}, r"distill.form: no such key; Allowed: [^f]*$"),
+        ({"loss": "triplet"}, r"distill: .*'triplet' found using 'loss'.*'embedding', 'angular'"),
+    ],
+)
+def test_a_section_that_cannot_be_is_refused(tiny_recipe, changes, message):
+    with pytest.raises(RecipeError, match=message):
+        tiny_recipe(distill={"teacher": "t", **changes})
