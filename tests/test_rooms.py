@@ -23,6 +23,7 @@ ROOMS: dict[str, set[str]] = {
     "benchmarks": {"data", "embedding"},
     "deploy": {"models", "data", "synthetic", "embedding"},
     "train": {"models", "data", "heads", "distill", "embedding", "benchmarks"},
+    "compare": {"models", "data", "distill", "embedding", "benchmarks", "train"},
     "recipes": set(),
     "demo": {"models", "data", "heads", "distill", "embedding", "benchmarks", "train"},
 }
@@ -34,7 +35,7 @@ LAZY = {("embedding", "models")}
 TORCH_MODULES = {"embedding/torch_embedder.py"}
 """Modules that need torch in rooms that do without it."""
 
-TORCH_ROOMS = {"models", "heads", "distill", "train", "synthetic", "demo", "deploy"}
+TORCH_ROOMS = {"models", "heads", "distill", "train", "synthetic", "demo", "deploy", "compare"}
 
 
 def modules() -> list[Path]:

@@ -1,0 +1,1 @@
+"""Arms times seeds: several ways of training compared, with what is noise told apart."""
