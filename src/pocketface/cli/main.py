@@ -8,6 +8,7 @@ from rich.markup import escape
 
 from pocketface.cli import (
     calibrate,
+    compare,
     data,
     demo,
     embed,
@@ -31,6 +32,7 @@ app.command("demo")(demo.demo)
 app.command("models")(models.models)
 app.command("train")(train.train)
 app.command("distill")(train.distill)
+app.command("compare")(compare.compare)
 app.command("evaluate")(evaluate.evaluate)
 app.command("table")(table.table)
 app.command("embed")(embed.embed)

@@ -1,0 +1,170 @@
+"""A comparison so small that its runs take a moment, in this process or as processes."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from typer.testing import CliRunner
+
+from pocketface.cli.main import app
+from pocketface.compare.design import read_design
+from pocketface.compare.findings import Findings
+from pocketface.compare.jobs import Outcome
+from pocketface.compare.sitting import Options, Sitting
+from pocketface.errors import PocketFaceError, StoppedError
+
+torch.set_num_threads(1)
+
+
+class Ended:
+    """A command that was run in this process and has ended."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+    def poll(self) -> int:
+        return self.code
+
+    def send_signal(self, sig: int, /) -> None:
+        raise AssertionError("it has ended")
+
+    def kill(self) -> None:
+        raise AssertionError("it has ended")
+
+
+class Here:
+    """Runs commands in this process; keeps what was run."""
+
+    def __init__(self) -> None:
+        self.commands: list[list[str]] = []
+
+    def __call__(self, words: Sequence[str], log: Path, keep: Sequence[int] = ()) -> Ended:
+        self.commands.append(list(words))
+        log.parent.mkdir(parents=True, exist_ok=True)
+        answer = CliRunner().invoke(app, list(words))
+        error = answer.exception
+        with log.open("a") as file:
+            file.write(answer.output)
+            if isinstance(error, PocketFaceError):
+                file.write(f"error: {error}\n")
+        if error is None:
+            return Ended(0)
+        if isinstance(error, StoppedError):
+            return Ended(130)
+        if isinstance(error, PocketFaceError):
+            return Ended(2)
+        raise error
+
+    @property
+    def trained(self) -> list[str]:
+        """The run folders of the `train` commands, as 'alone/seed_0'."""
+        folders = [Path(c[c.index("--out") + 1]) for c in self.commands if c[0] == "train"]
+        return [f"{folder.parent.name}/{folder.name}" for folder in folders]
+
+
+@pytest.fixture(scope="session")
+def people(tmp_path_factory, coarse_people) -> Path:
+    """Folders `train` (six people) and `test`, and `pairs.json` of the latter."""
+    root = tmp_path_factory.mktemp("faces")
+    coarse_people(root / "train", people=6, images=5, size=32, noise=25.0)
+    coarse_people(root / "test", people=8, images=3, size=32, noise=70.0)
+    pairs = []
+    for number in range(48):
+        one, other = number % 8, (number + 1 + number // 8) % 8
+        first = f"Person_{one:02d}/Person_{one:02d}_000{1 + number % 3}.png"
+        again = f"Person_{one:02d}/Person_{one:02d}_000{1 + (number + 1) % 3}.png"
+        apart = f"Person_{other:02d}/Person_{other:02d}_000{1 + (number // 3) % 3}.png"
+        pairs += [[first, again, True], [first, apart, False]]
+    (root / "pairs.json").write_text(json.dumps(pairs))
+    return root
+
+
+@pytest.fixture(scope="session")
+def content(people) -> Callable[..., dict[str, Any]]:
+    """A design as plain data, with entries replaced."""
+
+    def make(**entries: Any) -> dict[str, Any]:
+        plain: dict[str, Any] = {
+            "title": "A toy <comparison>",
+            "recipe": {
+                "model": {
+                    "architecture": "pocketnet_nano",
+                    "embedding_size": 16,
+                    "image_size": 32,
+                    "options": {"channels": 2, "cells": 4},
+                },
+                "head": {"scale": 16, "margin": 0.2},
+                "schedule": {"kind": "cosine"},
+                "data": {"workers": 0, "in_memory": True},
+                "batch_size": 8,
+            },
+            "set": {"data.train": [str(people / "train")], "epochs": 2},
+            "seeds": 2,
+            "prepare": {"teacher": {"set": {"epochs": 3, "milestones": True}}},
+            "arms": {
+                "alone": {"title": "student alone"},
+                "taught": {"teacher": "$teacher", "set": {"distill.cache": "$out/cache"}},
+            },
+            "measure": {
+                "Toy pairs": {"path": str(people / "pairs.json"), "images": str(people / "test")}
+            },
+            "fixed": {"raw pixels": "pixels"},
+            "replicates": 20,
+        }
+        return plain | entries
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def write(tmp_path_factory) -> Callable[[dict[str, Any]], Path]:
+    """Write a design to a file."""
+
+    def to_file(content: dict[str, Any]) -> Path:
+        path = tmp_path_factory.mktemp("design") / "arms.yaml"
+        path.write_text(yaml.safe_dump(content, sort_keys=False))
+        return path
+
+    return to_file
+
+
+@pytest.fixture(scope="session")
+def carry_out(write) -> Callable[..., tuple[Findings, Outcome]]:
+    """One sitting of a comparison, in this process."""
+
+    def sit(
+        content: dict[str, Any], out: Path, start: Any = None, **options: Any
+    ) -> tuple[Findings, Outcome]:
+        design = read_design(write(content))
+        sitting = Sitting(design, out, Options(device="cpu", quiet=True, **options))
+        return sitting.carry_out(start or Here(), lambda findings: None)
+
+    return sit
+
+
+@pytest.fixture(autouse=True)
+def _no_pictures(request, monkeypatch) -> None:
+    """The pictures of runs and reports cost more than the rest of a tiny comparison."""
+    if "pictures" not in request.fixturenames:
+        _leave_out_pictures(monkeypatch)
+
+
+def _leave_out_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pocketface.train.loop.draw_curves", lambda run: None)
+    monkeypatch.setattr("pocketface.benchmarks.pair_figures.figures", lambda *_: {})
+    monkeypatch.setattr("pocketface.compare.measuring.figures", lambda *_: {})
+
+
+@pytest.fixture(scope="session")
+def whole(content, carry_out, tmp_path_factory) -> tuple[Path, Findings, Here]:
+    """The folder of a comparison that was never stopped, what it found, and what was run."""
+    out, here = tmp_path_factory.mktemp("whole") / "toy", Here()
+    with pytest.MonkeyPatch.context() as patch:
+        _leave_out_pictures(patch)
+        findings, outcome = carry_out(content(), out, here)
+    assert outcome == Outcome()
+    return out, findings, here
