@@ -23,7 +23,7 @@ Feature = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
 def encode_feature(values: npt.NDArray[np.floating]) -> bytes:
     """A feature file of one embedding (D,), float32 or float64; other floats become float32."""
-    wide = values.dtype == np.float64
+    wide = values.dtype.itemsize == 8
     little = np.ascontiguousarray(values, "<f8" if wide else "<f4")
     size = little.dtype.itemsize
     return _HEADER.pack(len(little), 1, size, _CODES[size]) + little.tobytes()

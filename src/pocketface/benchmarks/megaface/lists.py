@@ -239,7 +239,8 @@ def _check_paths(path: Path, names: Sequence[str]) -> None:
     for row, name in enumerate(names):
         parts = PurePosixPath(name).parts
         # A null byte ends a file name in the system's eyes; "a/./b" would be a second name of a/b.
-        if name.startswith("/") or ".." in parts or "\0" in name or "/".join(parts) != name:
+        inside = parts and not name.startswith("/") and ".." not in parts and "\0" not in name
+        if not inside or "/".join(parts) != name:
             raise DataError(
                 f"{path}: entry {row}, '{name}', is no path inside the images' folder. "
                 "Name images as <folder>/<image>."
