@@ -19,7 +19,7 @@ ROOMS: dict[str, set[str]] = {
     "synthetic": {"data"},
     "heads": set(),
     "embedding": {"data"},
-    "distill": {"models"},
+    "distill": {"models", "heads"},
     "benchmarks": {"data", "embedding"},
     "deploy": {"models", "data", "synthetic", "embedding"},
     "train": {"models", "data", "heads", "distill", "embedding", "benchmarks"},

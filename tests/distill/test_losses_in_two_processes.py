@@ -8,15 +8,24 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from pocketface.distill import AngularDistillation, DistillationLoss, EmbeddingDistillation, Outputs
+from pocketface.distill import (
+    AdaDistill,
+    AngularDistillation,
+    DistillationLoss,
+    EmbeddingDistillation,
+    Outputs,
+)
 
 IMAGES, INPUTS, SIZE, PEOPLE = 12, 7, 5, 4
 
+# Scales are low: at 64 a few steps of a linear student amplify rounding errors.
 LOSSES: dict[str, Callable[[], DistillationLoss]] = {
     "embedding": lambda: EmbeddingDistillation(3.0),
     "angular": lambda: AngularDistillation(
         (2, 2, 2, 2), (2, 2, 2, 2), weight=2.0, stage_weights=(1.0, 0.5, 0.0, 2.0)
     ),
+    "adadistill": lambda: AdaDistill(SIZE, PEOPLE, scale=8.0),
+    "adadistill, the student alone": lambda: AdaDistill(SIZE, PEOPLE, scale=8.0, by_centre=False),
 }
 
 

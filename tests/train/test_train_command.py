@@ -128,7 +128,7 @@ def test_distill_by_another_loss(place, teacher_run):
     distill = load_recipe("run/recipe.yaml").distill
     assert isinstance(distill, AngularConfig)
     assert (distill.weight, distill.stage_weights) == (3.0, (0, 0, 0, 2))
-    with pytest.raises(RecipeError, match=r"distill: .*'triplet'.*'embedding', 'angular'"):
+    with pytest.raises(RecipeError, match=r"distill: .*'triplet'.*'adadistill', 'angular'"):
         call("distill", "tiny.yaml", "--teacher", teacher_run, "--loss", "triplet")
 
 

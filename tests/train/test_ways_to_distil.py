@@ -49,6 +49,21 @@ def test_blocks_follow_the_teacher_in_steps(tmp_path, tiny_recipe, train_run, te
     assert all(0 < row["loss/stage_2"] < 2 for row in rows)
 
 
+def test_adadistill_needs_no_head(tmp_path, tiny_recipe, train_run, teacher_run):
+    distill = {"teacher": str(teacher_run), "loss": "adadistill", "scale": 16}
+    run = train_run(tiny_recipe(distill=distill, epochs=6), tmp_path / "run").run
+    rows = read_metrics(run)
+    assert {name for name in rows[0] if name.startswith("loss")} == {"loss", "loss/adadistill"}
+    assert rows[0]["loss"] == pytest.approx(rows[0]["loss/adadistill"])
+    assert sum(row["loss"] for row in rows[-3:]) < 0.8 * sum(row["loss"] for row in rows[:3])
+    assert rows[-1]["cosine_to_teacher"] > rows[0]["cosine_to_teacher"]
+    states = load_checkpoint(run / "last.ckpt").states
+    assert states["head"] == states["head_optimiser"] == {}
+    centres = states["distillation"]["classifier.kernel"]
+    assert centres.shape == (16, 6)
+    assert torch.allclose(centres.norm(dim=0), torch.ones(6))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -58,7 +73,7 @@ def test_blocks_follow_the_teacher_in_steps(tmp_path, tiny_recipe, train_run, te
         ({"loss": "angular", "stage_weights": [1, 1]}, r"distill.stage_weights"),
         ({"loss": "angular", "wieght": 1}, r"distill.wieght: .*'weight'\? Allowed: .*stage_weigh"),
         ({"loss": "embedding", "form": "l2"}, r"distill.form: no such key; Allowed: [^f]*$"),
-        ({"loss": "triplet"}, r"distill: .*'triplet' found using 'loss'.*'embedding', 'angular'"),
+        ({"loss": "triplet"}, r"distill: .*'triplet' found using 'loss'.*'adadistill', 'angular'"),
     ],
 )
 def test_a_section_that_cannot_be_is_refused(tiny_recipe, changes, message):

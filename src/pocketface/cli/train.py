@@ -78,7 +78,7 @@ def distill(
     ] = False,
     loss: Annotated[
         str | None,
-        typer.Option("--loss", help="embedding or angular. [embedding]"),
+        typer.Option("--loss", help="embedding, angular, adadistill. [embedding]"),
     ] = None,
     weight: Annotated[
         float | None,

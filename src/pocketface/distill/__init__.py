@@ -1,5 +1,6 @@
 """What a teacher hands on to a student: targets, their sources, and the losses on them."""
 
+from pocketface.distill.adadistill import AdaDistill, AdaDistillConfig
 from pocketface.distill.angular import AngularConfig, AngularDistillation
 from pocketface.distill.cache import CachedTeacher, EmbeddingCache
 from pocketface.distill.config import DistillConfig, Partners, teacher_files
@@ -10,6 +11,8 @@ from pocketface.distill.teacher import FaceBatch, LiveTeacher, MultiStepTeacher,
 
 __all__ = [
     "METHODS",
+    "AdaDistill",
+    "AdaDistillConfig",
     "AngularConfig",
     "AngularDistillation",
     "AnyDistillConfig",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 import yaml
@@ -39,8 +40,11 @@ class DistillConfig(BaseModel):
 
     `teacher` is a weights file, or the folder of a run that kept its milestones. With
     `multi_step` the student follows those milestones; without it a run's last weights teach.
-    A loss adds its name as `loss`, and its own keys.
+    A loss adds its name as `loss`, and its own keys. `replaces_head` says whether it classifies
+    people itself, so that the recipe's head is left away.
     """
+
+    replaces_head: ClassVar[bool] = False
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -4,11 +4,13 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
+from pocketface.distill.adadistill import AdaDistillConfig
 from pocketface.distill.angular import AngularConfig
 from pocketface.distill.embedding import EmbeddingConfig
 
 METHODS: dict[str, str] = {
     "embedding": "MSE between unit embeddings (PocketNet)",
+    "adadistill": "margin softmax against class centres distilled from the teacher",
     "angular": "1 - cos at the embedding and at four blocks (ShrinkTeaNet)",
 }
 """What each loss is, in a line."""
@@ -20,7 +22,7 @@ def _paper_s_own(section: Any) -> Any:
 
 
 AnyDistillConfig = Annotated[
-    EmbeddingConfig | AngularConfig,
+    AdaDistillConfig | AngularConfig | EmbeddingConfig,
     Field(discriminator="loss"),
     BeforeValidator(_paper_s_own),
 ]

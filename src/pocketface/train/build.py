@@ -97,8 +97,13 @@ def build_objective(
     people: int,
     generator: torch.Generator,
 ) -> Objective:
-    """The training loss: `backbone`, a head for that many people, and what the teacher adds."""
-    head = create_head(recipe.head, backbone.embedding_size, people, generator)
+    """The training loss: `backbone`, a head for that many people, and what the teacher adds.
+
+    There is no head where the distillation takes its place.
+    """
+    head = None
+    if recipe.distill is None or not recipe.distill.replaces_head:
+        head = create_head(recipe.head, backbone.embedding_size, people, generator)
     if recipe.distill is None or teacher is None:
         return Objective(backbone, head)
     partners = Partners(

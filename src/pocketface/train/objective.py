@@ -16,14 +16,22 @@ class Objective(nn.Module):
 
     Attributes:
         backbone: the student.
-        head: the margin-softmax classifier.
+        head: the margin-softmax classifier; None where the distillation is all there is.
         distillation: what a teacher adds, or None.
+
+    Raises:
+        ValueError: if there is neither head nor distillation.
     """
 
     def __init__(
-        self, backbone: Backbone, head: MarginHead, distillation: DistillationLoss | None = None
+        self,
+        backbone: Backbone,
+        head: MarginHead | None,
+        distillation: DistillationLoss | None = None,
     ) -> None:
         super().__init__()
+        if head is None and distillation is None:
+            raise ValueError("a training loss needs a head, or a distillation loss, or both.")
         self.backbone = backbone
         self.head = head
         self.distillation = distillation
@@ -38,13 +46,17 @@ class Objective(nn.Module):
             labels: int64 (N,).
             teacher: what the teacher gave for the same batch; needed if it is to teach.
         """
+        student = self._student(inputs)
+        terms: dict[str, Tensor] = {}
+        if self.head is not None:
+            terms["margin"] = self.head(student.embeddings, labels)
         if self.distillation is None or teacher is None:
-            return {"margin": self.head(self.backbone(inputs), labels)}, None
-        if self.distillation.needs_stages:
-            embeddings, stages = self.backbone.forward_stages(inputs)
-            student = Outputs(embeddings, tuple(stages))
-        else:
-            student = Outputs(self.backbone(inputs))
-        terms = {"margin": self.head(student.embeddings, labels)}
+            return terms, None
         terms |= self.distillation(student, teacher, labels)
         return terms, mean_cosine(student.embeddings.detach(), teacher.embeddings)
+
+    def _student(self, inputs: Tensor) -> Outputs:
+        if self.distillation is not None and self.distillation.needs_stages:
+            embeddings, stages = self.backbone.forward_stages(inputs)
+            return Outputs(embeddings, tuple(stages))
+        return Outputs(self.backbone(inputs))

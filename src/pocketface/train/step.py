@@ -111,6 +111,7 @@ class TrainingStep:
             "backbone": self.objective.backbone.state_dict(),
             "head": _state(self.objective.head),
             "distillation": _state(self.objective.distillation),
+            **{name: {} for name in _OPTIMISERS},
             **{name: each.state_dict() for name, each in self._named_optimisers()},
             "precision": self.fabric.strategy.precision.state_dict(),
         }
