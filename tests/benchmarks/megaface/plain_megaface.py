@@ -1,6 +1,7 @@
 """The figures of MegaFace from one pair at a time."""
 
 import math
+from itertools import groupby
 
 import numpy as np
 
@@ -61,12 +62,13 @@ def loops(comparison, name, weights):
 def _verified(pairs, impostors, person, weights, far):
     """TAR at the best similarity above which no more than `far` of the impostors lies."""
     everybody = sum(weight for _, weight in impostors)
-    impostors = sorted(impostors, reverse=True)
-    for value, _ in impostors:
-        above = sum(weight for other, weight in impostors if other > value)
+    best, above = math.inf, 0.0
+    # From the highest similarity down: is it the threshold, above which `above` lies?
+    for value, equal in groupby(sorted(impostors, reverse=True), key=lambda pair: pair[0]):
         if above / everybody > far:
             break
         best = value
+        above += sum(weight for _, weight in equal)
     accepted = sum(weights[person[j]] for genuine, _, j in pairs if genuine > best)
     return accepted / sum(weights[person[j]] for _, _, j in pairs), sum(
         value > best for value, _ in impostors
