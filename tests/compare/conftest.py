@@ -66,6 +66,12 @@ class Here:
         return [f"{folder.parent.name}/{folder.name}" for folder in folders]
 
 
+@pytest.fixture
+def here() -> Here:
+    """Runs the commands of a comparison in this process, and remembers them."""
+    return Here()
+
+
 @pytest.fixture(scope="session")
 def people(tmp_path_factory, coarse_people) -> Path:
     """Folders `train` (six people) and `test`, and `pairs.json` of the latter."""

@@ -1,6 +1,7 @@
 """From the finished runs of a comparison to its findings."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,14 +31,25 @@ from pocketface.compare.state import Finished, read_finished
 from pocketface.errors import DataError
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """What the finished runs left.
+
+    Attributes:
+        finished: by run folder; None for a run that is not finished.
+        measured: by run folder and benchmark.
+        fixed: by fixed network and benchmark.
+    """
+
+    finished: Mapping[Path, Finished | None]
+    measured: Mapping[tuple[Path, str], Measured]
+    fixed: Mapping[str, Mapping[str, Measured]]
+
+
 def gather(
-    design: Design,
-    out: Path,
-    planned: Sequence[PlannedRun],
-    costs: Mapping[Path, Budget],
-    measuring: Measuring,
-) -> Findings:
-    """Read everything that is finished in `out`, and compare it.
+    design: Design, out: Path, planned: Sequence[PlannedRun], measuring: Measuring
+) -> Evidence:
+    """Read everything that is finished in `out`.
 
     Raises PocketFaceError if a finished run or a report is spoilt.
     """
@@ -54,15 +66,26 @@ def gather(
             found = measuring.read(subject, name)
             if found is not None:
                 fixed.setdefault(subject.name, {})[name] = found
+        _check_one_set(name, [found for (_, of), found in measured.items() if of == name])
+    return Evidence(finished, measured, fixed)
+
+
+def find(
+    design: Design,
+    planned: Sequence[PlannedRun],
+    costs: Mapping[Path, Budget],
+    evidence: Evidence,
+) -> Findings:
+    """Compare the arms by what is there."""
+    finished, measured = evidence.finished, evidence.measured
     by_arm: dict[tuple[str, str], dict[int, Measured]] = {}
     for run in planned:
         for name in design.measure:
             if not run.prepared and (run.folder, name) in measured:
                 by_arm.setdefault((run.arm, name), {})[run.seed] = measured[run.folder, name]
     examples = {name: found for (_, name), found in measured.items()}
-    examples |= {name: found for figures in fixed.values() for name, found in figures.items()}
-    for name in design.measure:
-        _check_one_set(name, [found for (_, of), found in measured.items() if of == name])
+    for figures in evidence.fixed.values():
+        examples |= figures
     return Findings(
         title=design.title,
         baseline=design.baseline,
@@ -76,7 +99,7 @@ def gather(
                 arm=run.arm,
                 seed=run.seed,
                 prepared=run.prepared,
-                folder=str(run.folder.relative_to(out)),
+                folder=str(run.folder),
                 images=costs[run.folder].images,
                 finished=finished[run.folder],
                 figures={
@@ -91,7 +114,9 @@ def gather(
         differences=tuple(
             found for name in design.measure for found in _differences(design, name, by_arm)
         ),
-        fixed={key: {n: m.value for n, m in found.items()} for key, found in fixed.items()},
+        fixed={
+            key: {n: m.value for n, m in found.items()} for key, found in evidence.fixed.items()
+        },
         warnings=tuple(_warnings(design, planned, costs, finished)),
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from pocketface.compare.budget import budgets
 from pocketface.compare.design import PIXELS, Design
 from pocketface.compare.findings import Findings
-from pocketface.compare.gather import gather
+from pocketface.compare.gather import find, gather
 from pocketface.compare.jobs import Job, Outcome, run_jobs
 from pocketface.compare.measuring import Measuring, Subject, subject_of
 from pocketface.compare.plan import PlannedRun, plan_runs
@@ -61,7 +61,8 @@ class Sitting:
 
     def findings(self) -> Findings:
         """What is known so far."""
-        return gather(self.design, self.out, self.planned, self.costs, self.measuring)
+        evidence = gather(self.design, self.out, self.planned, self.measuring)
+        return find(self.design, self.planned, self.costs, evidence)
 
     def carry_out(
         self,
