@@ -95,7 +95,8 @@ def test_what_a_report_holds_is_read_again(megaface_set, pattern_embedder, tmp_p
     sentences = "\n".join(found.result.sentences())
     assert "80 probes of 8 people (720 ordered pairs" in sentences
     assert "Noise: 2 of the probes and 3 of the distractors" in sentences
-    assert "TAR at FAR 1e-06 needs at least 1,000,000 impostor pairs; the raw" in sentences
+    needed = "TAR at FAR 1e-06 needs at least 1,000,000 impostor pairs; here are 64,000 (raw) and "
+    assert f"{needed}63,760 (refined)." in sentences
     # FAR 1e-4 lets 6 of 64,000 pairs pass: too few to trust, and said so.
     assert "Warning: TAR at FAR 0.0001 rests on 6 of 64,000 pairs" in sentences
     assert "FAR 0.001 rests" not in sentences

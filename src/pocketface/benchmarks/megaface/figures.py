@@ -1,7 +1,11 @@
 """The pictures of a MegaFace report: CMC, rank 1 against the number of distractors, ROC, DET."""
 
+from collections.abc import Sequence
+
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from pocketface.benchmarks.canvas import (
     GENUINE,
@@ -14,6 +18,7 @@ from pocketface.benchmarks.canvas import (
 )
 from pocketface.benchmarks.margins import FEW
 from pocketface.benchmarks.megaface.result import MegafaceResult
+from pocketface.benchmarks.result import Estimate
 
 _COLOURS = {"raw": IMPOSTOR, "refined": GENUINE}
 
@@ -41,10 +46,7 @@ def cmc_png(result: MegafaceResult) -> bytes:
         ranks = np.arange(1, len(rates) + 1)
         colour = _COLOURS[protocol.name]
         axes.plot(ranks, [rate.value for rate in rates], "o-", color=colour, label=protocol.name)
-        ends = [(rate.low, rate.high) for rate in rates]
-        if all(low is not None for low, _ in ends):
-            low, high = np.array(ends, np.float64).T
-            axes.fill_between(ranks, low, high, color=colour, alpha=0.15, linewidth=0)
+        _band(axes, ranks, rates, colour)
     axes.set_xticks(np.arange(1, len(result.protocols[0].cmc[-1].rates) + 1))
     percent_axis(axes)
     _end_at_all(axes)
@@ -64,9 +66,7 @@ def distractors_png(result: MegafaceResult) -> bytes:
         sizes = np.array([entry.distractors for entry in protocol.cmc])
         rates = [entry.rates[0] for entry in protocol.cmc]
         axes.plot(sizes, [rate.value for rate in rates], "o-", color=colour, label=protocol.name)
-        for size, rate in zip(sizes, rates, strict=True):
-            if rate.low is not None and rate.high is not None:
-                axes.plot([size] * 2, [rate.low, rate.high], color=colour, linewidth=1)
+        _band(axes, sizes, rates, colour)
     axes.set_xscale("log")
     percent_axis(axes)
     _end_at_all(axes)
@@ -107,11 +107,23 @@ def _curve(result: MegafaceResult, name: str, vertical: str, *, missed: bool) ->
     axes.set_xlim(edge, 1.3 * max(right, 2 * edge))
     if missed:
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_minor_formatter(NullFormatter())
     percent_axis(axes)
     _end_at_all(axes)
     shade_few(axes, impostors, FEW)
     axes.legend(frameon=False)
     return png(figure)
+
+
+def _band(
+    axes: Axes, places: npt.NDArray[np.int64], rates: Sequence[Estimate], colour: str
+) -> None:
+    """Shade the intervals of `rates`, if there are any."""
+    ends = [(rate.low, rate.high) for rate in rates]
+    if all(low is not None and high is not None for low, high in ends):
+        low, high = np.array(ends, np.float64).T
+        axes.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)
 
 
 def _end_at_all(axes: Axes) -> None:

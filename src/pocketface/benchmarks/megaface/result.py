@@ -177,21 +177,24 @@ class MegafaceResult(Record):
         ]
 
     def _margins(self) -> list[str]:
-        """Warnings and silences of the protocol's FARs, said once where protocols agree."""
-        found = []
-        for protocol in self.protocols:
-            measured = {point.far: point for point in protocol.points}
-            for far in sorted({*PROTOCOL_FARS, *measured}):
-                if far in measured:
-                    found.append(
-                        low_far_warning(far, measured[far].accepted, protocol.impostor_pairs)
-                    )
-                elif far * protocol.impostor_pairs < 1:
-                    found.append(
-                        f"TAR at FAR {far:g} needs at least {round(1 / far):,} impostor pairs; the "
-                        f"{protocol.name} protocol has {protocol.impostor_pairs:,} here."
-                    )
-        return [text for text in dict.fromkeys(found) if text is not None]
+        """Warnings and silences of the protocols' FARs."""
+        found: list[str | None] = []
+        for far in sorted(
+            {*PROTOCOL_FARS, *(p.far for entry in self.protocols for p in entry.points)}
+        ):
+            small = []
+            for protocol in self.protocols:
+                for point in protocol.points:
+                    if point.far == far:
+                        found.append(low_far_warning(far, point.accepted, protocol.impostor_pairs))
+                if far * protocol.impostor_pairs < 1:
+                    small.append(f"{protocol.impostor_pairs:,} ({protocol.name})")
+            if small:
+                found.append(
+                    f"TAR at FAR {far:g} needs at least {round(1 / far):,} impostor pairs; here "
+                    f"are {' and '.join(small)}."
+                )
+        return [text for text in found if text is not None]
 
 
 def _rank_row(protocol: str, rank: int, entry: CmcPoint) -> Row:
