@@ -5,10 +5,14 @@ from typing import Any
 
 from pocketface.card import ModelCard, card_path, read_card, sha256_of
 from pocketface.embedding.embedder import Embedder
+from pocketface.embedding.self_description import undescribed
 from pocketface.errors import WeightsError
 from pocketface.preprocessing import Preprocessing
 
-SUFFIXES = (".onnx", ".safetensors", ".pt", ".pth")
+EXPORTED = (".onnx", ".xml")
+"""Endings of files that carry their own network, and may describe themselves."""
+
+SUFFIXES = (*EXPORTED, ".safetensors", ".pt", ".pth")
 
 
 def load_embedder(
@@ -17,14 +21,17 @@ def load_embedder(
     threads: int | None = None,
     architecture: str | None = None,
 ) -> Embedder:
-    """Load `.onnx` (by onnxruntime) or `.safetensors`, `.pt`, `.pth` (by torch, if installed).
+    """Load `.onnx` (by onnxruntime), `.xml` (OpenVINO), `.safetensors`, `.pt`, `.pth` (torch).
 
-    A file with a card beside it needs no more. A foreign `.onnx` needs `preprocessing`; a foreign
-    `.pt` or `.pth` (a plain state dict) needs the `architecture`'s name in the registry too.
-    `preprocessing` and `architecture` are refused where a card says them.
+    A file with a card beside it needs no more, nor does one that `pocketface export` wrote, which
+    holds its card. A card beside such a file goes first; it may know other thresholds, but not
+    another network. A foreign `.onnx` or `.xml` needs `preprocessing`; a foreign `.pt` or `.pth`
+    (a plain state dict) needs the `architecture`'s name in the registry too. `preprocessing` and
+    `architecture` are refused where a card says them.
 
-    Raises WeightsError for a path that is missing, a folder, of an unknown ending, broken, or not
-    described well enough; MissingExtraError where torch is needed and absent.
+    Raises WeightsError for a path that is missing, a folder, of an unknown ending, broken, not
+    described well enough, or described in two ways; MissingExtraError where torch or openvino is
+    needed and absent.
     """
     if not path.is_file():
         kind = "a folder" if path.is_dir() else "not there"
@@ -41,28 +48,28 @@ def load_embedder(
             f"{path} has a card, {card_path(path).name}, which says its preprocessing and "
             "architecture. Leave these options out, or move the card away if it is wrong."
         )
-    if path.suffix == ".onnx":
-        return _load_onnx(path, card, preprocessing, threads, architecture)
+    if path.suffix in EXPORTED:
+        return _load_exported(path, card, preprocessing, threads, architecture)
     return _load_torch(path, card, preprocessing, threads, architecture)
 
 
-def _load_onnx(
+def _load_exported(
     path: Path,
     card: ModelCard | None,
     preprocessing: Preprocessing | None,
     threads: int | None,
     architecture: str | None,
 ) -> Embedder:
-    from pocketface.embedding.onnx_embedder import OnnxEmbedder
-
     if architecture is not None:
         raise WeightsError(
             f"{path} carries its own network; leave the architecture '{architecture}' out."
         )
-    if card is not None:
-        preprocessing = card.preprocessing
-    if preprocessing is None:
-        raise _undescribed(path)
+    if path.suffix == ".xml":
+        from pocketface.embedding.openvino_embedder import OpenVinoEmbedder
+
+        return OpenVinoEmbedder(path, preprocessing, card=card, threads=threads)
+    from pocketface.embedding.onnx_embedder import OnnxEmbedder
+
     return OnnxEmbedder(path, preprocessing, card=card, threads=threads)
 
 
@@ -91,7 +98,7 @@ def _load_torch(
     if card is not None:
         preprocessing, architecture, options = card.preprocessing, card.architecture, card.options
     if preprocessing is None:
-        raise _undescribed(path)
+        raise undescribed(path)
     if architecture is None or architecture == "foreign":
         raise WeightsError(
             f"{path} is a state dict, which does not say its network. Name it with "
@@ -101,11 +108,3 @@ def _load_torch(
     backbone = models.create_model(architecture, generator=torch.Generator(), **options)
     load_state(backbone, path)
     return torch_embedder.TorchEmbedder(backbone, preprocessing, card=card, sha256=sha256_of(path))
-
-
-def _undescribed(path: Path) -> WeightsError:
-    return WeightsError(
-        f"{path} has no card ({card_path(path).name}) that says its preprocessing. Say it with "
-        "all of --size, --order, --mean and --std; for example the field's usual one: "
-        "--size 112 --order rgb --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5"
-    )
