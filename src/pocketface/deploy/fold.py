@@ -32,6 +32,8 @@ def _fold_pairs(graph: Graph) -> bool:
         operation = _join(before.operation, node.operation)
         if operation is not None:
             joined[node.output] = Node(operation, before.inputs, node.output)
+            if not isinstance(before.operation, Affine):  # a batch norm is no layer to name
+                graph.layers[node.output] = graph.layers[before.output]
             gone.add(before.output)
     graph.nodes = [joined.get(node.output, node) for node in graph.nodes if node.output not in gone]
     return bool(joined)

@@ -141,12 +141,17 @@ class Graph:
         nodes: the operations.
         output: name of the embeddings, (N, D).
         channels: of the value of each name.
+        layers: the network's module that each value came from, by its name there; what a
+            rewriting puts in a node's place counts as that node's.
+        layer: the module of the values that are added now.
     """
 
     input: str
     nodes: list[Node] = field(default_factory=list)
     output: str = ""
     channels: dict[str, int] = field(default_factory=dict)
+    layers: dict[str, str] = field(default_factory=dict)
+    layer: str = ""
     _made: int = 0
 
     def name(self) -> str:
@@ -164,6 +169,7 @@ class Graph:
         """A node that stands nowhere yet, with a new name for its value unless one is given."""
         name = output or self.name()
         self.channels[name] = self._channels(operation, inputs)
+        self.layers.setdefault(name, self.layer)
         return Node(operation, inputs, name)
 
     def producers(self) -> dict[str, Node]:
@@ -181,7 +187,7 @@ class Graph:
 
     def rewrite(self, change: Callable[[Node], Sequence[Node] | None]) -> None:
         """Put in the place of each node what `change` gives for it; None leaves it."""
-        self.nodes = [new for node in self.nodes for new in _changed(node, change)]
+        self.nodes = [new for node in self.nodes for new in self._changed(node, change)]
 
     def rename(self, old: str, new: str) -> None:
         """Let whoever takes `old` take `new`."""
@@ -206,6 +212,13 @@ class Graph:
                 kept.append(node)
         self.nodes = kept[::-1]
 
+    def _changed(
+        self, node: Node, change: Callable[[Node], Sequence[Node] | None]
+    ) -> Iterator[Node]:
+        self.layer = self.layers[node.output]
+        new = change(node)
+        yield from (node,) if new is None else new
+
     def _channels(self, operation: Operation, inputs: tuple[str, ...]) -> int:
         match operation:
             case Conv() | Linear():
@@ -214,8 +227,3 @@ class Graph:
                 return sum(self.channels[name] for name in inputs)
             case _:
                 return self.channels[inputs[0]]
-
-
-def _changed(node: Node, change: Callable[[Node], Sequence[Node] | None]) -> Iterator[Node]:
-    new = change(node)
-    yield from (node,) if new is None else new

@@ -53,6 +53,7 @@ def trace_graph(backbone: Backbone) -> Graph:
     values: dict[fx.Node, Any] = {}
     modules = dict(network.named_modules())
     for node in traced.nodes:
+        graph.layer = _module_of(node)
         match node.op:
             case "placeholder":
                 values[node] = INPUT
@@ -66,6 +67,12 @@ def trace_graph(backbone: Backbone) -> Graph:
                 graph.output = values[node.args[0]]
     graph.prune()
     return graph
+
+
+def _module_of(node: fx.Node) -> str:
+    """The name of the module that is called, or in whose forward pass the call stands."""
+    stack = node.meta.get("nn_module_stack") or {"": None}
+    return str(node.target) if node.op == "call_module" else str(list(stack)[-1])
 
 
 class _Tracer(fx.Tracer):
