@@ -14,6 +14,7 @@ from pocketface.distill import (
     DistillationLoss,
     EmbeddingDistillation,
     Outputs,
+    RankAgreement,
 )
 
 IMAGES, INPUTS, SIZE, PEOPLE = 12, 7, 5, 4
@@ -25,6 +26,15 @@ LOSSES: dict[str, Callable[[], DistillationLoss]] = {
         (2, 2, 2, 2), (2, 2, 2, 2), weight=2.0, stage_weights=(1.0, 0.5, 0.0, 2.0)
     ),
     "adadistill": lambda: AdaDistill(SIZE, PEOPLE, scale=8.0),
+    # So steep that few ranks move, and a false positive rate that is less than one pair.
+    "ekd": lambda: RankAgreement(
+        positive_weight=2.0,
+        negative_weight=3.0,
+        hardest=9,
+        rates=(0.3, 1e-3),
+        temperature=0.2,
+        momentum=0.5,
+    ),
     "adadistill, the student alone": lambda: AdaDistill(SIZE, PEOPLE, scale=8.0, by_centre=False),
 }
 

@@ -64,6 +64,21 @@ def test_adadistill_needs_no_head(tmp_path, tiny_recipe, train_run, teacher_run)
     assert torch.allclose(centres.norm(dim=0), torch.ones(6))
 
 
+def test_ekd_has_groups_in_its_batches_and_any_embedding_size(
+    tmp_path, tiny_recipe, train_run, teacher_run
+):
+    distill = {"teacher": str(teacher_run), "loss": "ekd", "temperature": 0.2, "hardest": 10}
+    recipe = tiny_recipe(distill=distill, model={"embedding_size": 24})
+    assert recipe.balanced_share == 0.5
+    run = train_run(recipe, tmp_path / "run").run
+    rows = read_metrics(run)
+    assert all(row["loss/ekd_positive"] > 0 for row in rows)
+    assert "cosine_to_teacher" not in rows[0]
+    state = load_checkpoint(run / "last.ckpt").states["distillation"]
+    assert bool(state["started"])
+    assert not torch.equal(state["student_thresholds"], state["teacher_thresholds"])
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -4,6 +4,7 @@ from pocketface.distill.adadistill import AdaDistill, AdaDistillConfig
 from pocketface.distill.angular import AngularConfig, AngularDistillation
 from pocketface.distill.cache import CachedTeacher, EmbeddingCache
 from pocketface.distill.config import DistillConfig, Partners, teacher_files
+from pocketface.distill.ekd import EKDConfig, RankAgreement
 from pocketface.distill.embedding import EmbeddingConfig, EmbeddingDistillation
 from pocketface.distill.losses import DistillationLoss
 from pocketface.distill.methods import METHODS, AnyDistillConfig
@@ -19,6 +20,7 @@ __all__ = [
     "CachedTeacher",
     "DistillConfig",
     "DistillationLoss",
+    "EKDConfig",
     "EmbeddingCache",
     "EmbeddingConfig",
     "EmbeddingDistillation",
@@ -27,6 +29,7 @@ __all__ = [
     "MultiStepTeacher",
     "Outputs",
     "Partners",
+    "RankAgreement",
     "Teacher",
     "teacher_files",
 ]

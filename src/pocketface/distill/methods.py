@@ -6,11 +6,13 @@ from pydantic import BeforeValidator, Field
 
 from pocketface.distill.adadistill import AdaDistillConfig
 from pocketface.distill.angular import AngularConfig
+from pocketface.distill.ekd import EKDConfig
 from pocketface.distill.embedding import EmbeddingConfig
 
 METHODS: dict[str, str] = {
     "embedding": "MSE between unit embeddings (PocketNet)",
     "adadistill": "margin softmax against class centres distilled from the teacher",
+    "ekd": "agreement of ranks at operating thresholds",
     "angular": "1 - cos at the embedding and at four blocks (ShrinkTeaNet)",
 }
 """What each loss is, in a line."""
@@ -22,7 +24,7 @@ def _paper_s_own(section: Any) -> Any:
 
 
 AnyDistillConfig = Annotated[
-    AdaDistillConfig | AngularConfig | EmbeddingConfig,
+    AdaDistillConfig | AngularConfig | EKDConfig | EmbeddingConfig,
     Field(discriminator="loss"),
     BeforeValidator(_paper_s_own),
 ]

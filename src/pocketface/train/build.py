@@ -62,6 +62,8 @@ def build_loader(
             seed=recipe.seed,
             augment=recipe.augment,
             share=Share(fabric.global_rank, fabric.world_size),
+            balanced_share=recipe.balanced_share,
+            per_person=recipe.sampler.per_person,
             workers=recipe.data.workers,
             in_memory=recipe.data.in_memory,
             pin_memory=fabric.device.type == "cuda",

@@ -1,8 +1,8 @@
 """Batches of faces, in an order that depends on the seed and the epoch alone.
 
-The order of an epoch is one permutation of the whole set, cut into global batches; a process
-takes its share of each. So a run gives the same batches however many processes share it, and a
-resumed run goes on in the middle of an epoch as if it had never stopped.
+A sampler gives the global batches of an epoch; a process takes its share of each. So a run gives
+the same batches however many processes share it, and a resumed run goes on in the middle of an
+epoch as if it had never stopped.
 """
 
 import contextlib
@@ -27,8 +27,7 @@ from pocketface.embedding.resize import resize_faces
 from pocketface.errors import DataError, RecipeError
 from pocketface.train.augment import AugmentConfig, AugmentPlan, draw_plan
 from pocketface.train.batch_memory import BatchMemory
-
-Indices = npt.NDArray[np.int64]
+from pocketface.train.sampler import Indices, Sampler
 
 
 @dataclass(frozen=True)
@@ -103,14 +102,16 @@ class FaceLoader:
         seed: of order and augmentation.
         augment: what is drawn for each image.
         share: this process's part.
+        balanced_share: how much of a batch are groups of a person; see SamplerConfig.
+        per_person: images of such a group.
         workers: decoding processes; 0 decodes in this one.
         in_memory: decode everything once, now, and keep it.
         pin_memory: whether batches go to a GPU.
         progress: hears how many images were decoded into memory.
 
     Raises:
-        RecipeError: if the set holds fewer images than one global batch, or images would be
-            shifted by their whole size.
+        RecipeError: if the set holds fewer images than one global batch, images would be
+            shifted by their whole size, or the groups cannot be had.
     """
 
     def __init__(
@@ -122,6 +123,8 @@ class FaceLoader:
         seed: int,
         augment: AugmentConfig,
         share: Share = Share(),
+        balanced_share: float = 0.0,
+        per_person: int = 4,
         workers: int = 0,
         in_memory: bool = False,
         pin_memory: bool = False,
@@ -151,13 +154,14 @@ class FaceLoader:
                 f"augment.shift must be less than the image size, {image_size} pixels. "
                 f"Got {augment.shift} instead."
             )
+        self.sampler = Sampler(self.labels, self.global_batch, seed, balanced_share, per_person)
         if in_memory:
             self._decode_all(progress)
 
     @property
     def steps(self) -> int:
         """Steps per epoch; the images that do not fill a last batch wait for another epoch."""
-        return len(self.labels) // self.global_batch
+        return self.sampler.steps
 
     @property
     def identity(self) -> dict[str, int | str]:
@@ -178,11 +182,10 @@ class FaceLoader:
             DataError: if fewer than two images of a batch can be read: batch normalisation needs
                 two.
         """
-        order = np.random.default_rng((self.seed, epoch)).permutation(len(self.labels))
         first = self.share.rank * self.batch_size
         rows = slice(first, first + self.batch_size)
         steps = range(start, self.steps)
-        shares = [order[step * self.global_batch :][: self.global_batch][rows] for step in steps]
+        shares = [batch[rows] for batch in self.sampler.batches(epoch, start)]
         if self.memory is not None:
             read = self._from_memory(self.memory, shares)
         else:

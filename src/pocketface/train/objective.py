@@ -39,7 +39,7 @@ class Objective(nn.Module):
     def forward(
         self, inputs: Tensor, labels: Tensor, teacher: Outputs | None = None
     ) -> tuple[dict[str, Tensor], Tensor | None]:
-        """Loss terms, and the mean cosine to the teacher for the log.
+        """Loss terms, and the mean cosine to the teacher for the log, where it can be taken.
 
         Args:
             inputs: float (N, 3, S, S), normalised.
@@ -53,6 +53,8 @@ class Objective(nn.Module):
         if self.distillation is None or teacher is None:
             return terms, None
         terms |= self.distillation(student, teacher, labels)
+        if student.embeddings.shape != teacher.embeddings.shape:
+            return terms, None
         return terms, mean_cosine(student.embeddings.detach(), teacher.embeddings)
 
     def _student(self, inputs: Tensor) -> Outputs:

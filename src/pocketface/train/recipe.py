@@ -18,6 +18,7 @@ from pocketface.distill.methods import AnyDistillConfig
 from pocketface.errors import RecipeError
 from pocketface.heads.config import HeadConfig
 from pocketface.train.augment import AugmentConfig
+from pocketface.train.sampler import SamplerConfig
 from pocketface.train.schedule import OptimiserConfig, ScheduleConfig, StepSchedule
 
 
@@ -84,6 +85,7 @@ class Recipe(BaseModel):
     optimiser: OptimiserConfig = OptimiserConfig()
     schedule: ScheduleConfig = StepSchedule()
     augment: AugmentConfig = AugmentConfig()
+    sampler: SamplerConfig = SamplerConfig()
     validation: ValidationConfig = ValidationConfig()
     distill: AnyDistillConfig | None = None
     epochs: int = Field(default=26, ge=1)
@@ -95,6 +97,13 @@ class Recipe(BaseModel):
         default=False, description="keep the weights of every epoch, to teach in steps"
     )
     checkpoint_minutes: float = Field(default=10.0, gt=0)
+
+    @property
+    def balanced_share(self) -> float:
+        """How much of each batch are groups of a person: the sampler's, or what the loss needs."""
+        if self.sampler.balanced_share is not None:
+            return self.sampler.balanced_share
+        return 0.0 if self.distill is None else self.distill.balanced_share
 
     @model_validator(mode="after")
     def _warm_up_ends(self) -> "Recipe":

@@ -1,7 +1,7 @@
 """From a recipe's words on distillation to a teacher that can be asked."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pocketface.card import card_path, read_card
+from pocketface.card import ModelCard, card_path, read_card
 from pocketface.data import Faces
 from pocketface.data.jpeg import decode_rgb
 from pocketface.distill import (
@@ -46,7 +46,7 @@ def create_teacher(
     Args:
         config: the recipe's section.
         faces: the training set.
-        embedding_size: the student's; the teacher's must be equal.
+        embedding_size: the student's; the teacher's must be equal if the loss compares the two.
         device: where a live teacher works.
         fill: whether this process may write caches; the others wait for it.
         quiet: print nothing.
@@ -58,17 +58,24 @@ def create_teacher(
         StoppedError: if Ctrl-C came while a cache was filled; what is full stays.
     """
     paths = teacher_files(config)
-    steps: list[Callable[[], Teacher]]
-    stages: tuple[int, ...] = ()
-    if config.cache is None:
-        if config.multi_step:
-            widths = {_check_milestone(path, embedding_size) for path in paths}
-            stages = widths.pop() if config.needs_stages else ()
-        steps = [partial(_live, path, config, embedding_size, device) for path in paths]
-    else:
+    if config.cache is not None:
         cached = [_cached(path, config, faces, embedding_size, fill, quiet) for path in paths]
-        steps = [partial(_same, teacher) for teacher in cached]
-    return MultiStepTeacher(steps, embedding_size, stages) if config.multi_step else steps[0]()
+        if not config.multi_step:
+            return cached[0]
+        return MultiStepTeacher(
+            [partial(_same, teacher) for teacher in cached], cached[0].embedding_size
+        )
+    if not config.multi_step:
+        return _live(paths[0], config, embedding_size, device)
+    cards = [_check_milestone(path, config, embedding_size) for path in paths]
+    stages: tuple[int, ...] = ()
+    if config.needs_stages:
+        stages = outline_model(cards[0].architecture, **cards[0].options).stage_channels
+    return MultiStepTeacher(
+        [partial(_live, path, config, embedding_size, device) for path in paths],
+        cards[0].embedding_size,
+        stages,
+    )
 
 
 def _same(teacher: Teacher) -> Teacher:
@@ -85,7 +92,7 @@ def _live(
         )
     embedder = _load(path, config)
     assert isinstance(embedder, TorchEmbedder)
-    _check_size(path, embedder.embedding_size, embedding_size)
+    _check_size(path, config, embedder.embedding_size, embedding_size)
     return LiveTeacher(
         embedder.backbone.to(device), embedder.preprocessing, stages=config.needs_stages
     )
@@ -101,7 +108,7 @@ def _cached(
 ) -> CachedTeacher:
     assert config.cache is not None
     embedder = _load(path, config)
-    _check_size(path, embedder.embedding_size, embedding_size)
+    _check_size(path, config, embedder.embedding_size, embedding_size)
     cache = EmbeddingCache.open(config.cache, embedder, faces.fingerprint(), len(faces))
     if fill and cache.missing:
         done = len(faces) - sum(len(cache.span(number)) for number in cache.missing)
@@ -139,23 +146,20 @@ def _load(path: Path, config: DistillConfig) -> Embedder:
     return load_embedder(path, config.preprocessing, architecture=config.architecture)
 
 
-def _check_milestone(path: Path, embedding_size: int) -> tuple[int, ...]:
-    """Find a broken milestone before the run starts, not in the epoch that needs it.
-
-    Gives the widths of its stages.
-    """
+def _check_milestone(path: Path, config: DistillConfig, embedding_size: int) -> ModelCard:
+    """Find a broken milestone before the run starts, not in the epoch that needs it."""
     card = read_card(path)
     if card is None:
         raise RecipeError(
             f"the teacher's {path} has no card {card_path(path).name} beside it. Copy the "
             "milestones with their cards."
         )
-    _check_size(path, card.embedding_size, embedding_size)
-    return outline_model(card.architecture, **card.options).stage_channels
+    _check_size(path, config, card.embedding_size, embedding_size)
+    return card
 
 
-def _check_size(path: Path, theirs: int, ours: int) -> None:
-    if theirs != ours:
+def _check_size(path: Path, config: DistillConfig, theirs: int, ours: int) -> None:
+    if theirs != ours and config.compares_sizes:
         raise RecipeError(
             f"the teacher {path} gives embeddings of {theirs} numbers, the student of {ours}. "
             f"Set model.embedding_size: {theirs}, or choose another teacher."
