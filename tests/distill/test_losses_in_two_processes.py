@@ -15,6 +15,7 @@ from pocketface.distill import (
     EmbeddingDistillation,
     Outputs,
     RankAgreement,
+    RelationalDistillation,
 )
 
 IMAGES, INPUTS, SIZE, PEOPLE = 12, 7, 5, 4
@@ -26,6 +27,7 @@ LOSSES: dict[str, Callable[[], DistillationLoss]] = {
         (2, 2, 2, 2), (2, 2, 2, 2), weight=2.0, stage_weights=(1.0, 0.5, 0.0, 2.0)
     ),
     "adadistill": lambda: AdaDistill(SIZE, PEOPLE, scale=8.0),
+    "relational": lambda: RelationalDistillation(angle_images=5),
     # So steep that few ranks move, and a false positive rate that is less than one pair.
     "ekd": lambda: RankAgreement(
         positive_weight=2.0,

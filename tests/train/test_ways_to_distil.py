@@ -79,6 +79,16 @@ def test_ekd_has_groups_in_its_batches_and_any_embedding_size(
     assert not torch.equal(state["student_thresholds"], state["teacher_thresholds"])
 
 
+def test_relations_are_handed_on_whatever_the_embedding_size(
+    tmp_path, tiny_recipe, train_run, teacher_run
+):
+    distill = {"teacher": str(teacher_run), "loss": "relational"}
+    recipe = tiny_recipe(distill=distill, model={"embedding_size": 24}, epochs=5)
+    rows = read_metrics(train_run(recipe, tmp_path / "run").run)
+    for term in ("loss/distance", "loss/angle"):
+        assert sum(row[term] for row in rows[-3:]) < sum(row[term] for row in rows[:3])
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -78,7 +78,7 @@ def distill(
     ] = False,
     loss: Annotated[
         str | None,
-        typer.Option("--loss", help="embedding, angular, adadistill, ekd. [embedding]"),
+        typer.Option("--loss", help="embedding, angular, adadistill, ekd, relational. [embedding]"),
     ] = None,
     weight: Annotated[
         float | None,

@@ -8,6 +8,7 @@ from pocketface.distill.ekd import EKDConfig, RankAgreement
 from pocketface.distill.embedding import EmbeddingConfig, EmbeddingDistillation
 from pocketface.distill.losses import DistillationLoss
 from pocketface.distill.methods import METHODS, AnyDistillConfig
+from pocketface.distill.relational import RelationalConfig, RelationalDistillation
 from pocketface.distill.teacher import FaceBatch, LiveTeacher, MultiStepTeacher, Outputs, Teacher
 
 __all__ = [
@@ -30,6 +31,8 @@ __all__ = [
     "Outputs",
     "Partners",
     "RankAgreement",
+    "RelationalConfig",
+    "RelationalDistillation",
     "Teacher",
     "teacher_files",
 ]
