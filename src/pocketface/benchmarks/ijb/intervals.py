@@ -105,8 +105,8 @@ def _impostor_weights(pairs: PairTable, identity: Ints, drawn: npt.NDArray[np.fl
     total = np.zeros(len(drawn))
     start = 0
     while start < len(pairs):
-        top = int(pairs.keys[start] >> 32)
-        stop = int(np.searchsorted(pairs.keys, (top + _STRIP) << 32))
+        top = int(pairs.pair_places(slice(start, start + 1))[0][0])
+        stop = int(pairs.begins(np.array([top + _STRIP]))[0])
         chosen = start + np.flatnonzero(~pairs.same(slice(start, stop)))
         left, right = pairs.pair_places(chosen)
         counts = np.zeros((_STRIP, drawn.shape[1]), np.float32)

@@ -23,10 +23,10 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Units = npt.NDArray[np.float32]
 
-_STRIP = 1 << 22
-"""Similarities of a strip of the matrix."""
+_STRIP = 1 << 23
+"""Similarities that a strip of the matrix has room for."""
 
-_ROWS = 512
+_ROWS = 256
 """Rows of a strip at most."""
 
 _BLOCK = 1 << 20
@@ -55,30 +55,33 @@ def rounding_bound(size: int) -> float:
 
 
 def quick_similarity(units: Units, pairs: PairTable) -> npt.NDArray[np.float32]:
-    """Similarities of all pairs, float32 (P,), within `rounding_bound`; -inf for one person's.
+    """Similarities of all pairs, float32 (P,), within `rounding_bound`.
 
     `units` is float32 (T, D), rows by place (`PairTable.order`).
     """
     scores = np.empty(len(pairs), np.float32)
+    # Rows of the strip have room for as many places as a key can name: so the key says where the
+    # score of a pair is, and nothing has to be taken apart.
+    height = min(_ROWS, max(1, _STRIP >> pairs.bits))
+    strip = np.empty((height, 1 << pairs.bits), np.float32)
     start = 0
     while start < len(pairs):
-        top = int(pairs.keys[start] >> 32)
-        height = min(_ROWS, max(1, _STRIP // (len(units) - top)))
-        stop = int(np.searchsorted(pairs.keys, (top + height) << 32))
-        rows, columns = pairs.pair_places(slice(start, stop))
-        lowest, highest = int(columns.min()), int(columns.max())
-        bottom, width = int(rows[-1]) + 1, highest + 1 - lowest
-        found = scores[start:stop]
-        if (stop - start) * _SPARSE < (bottom - top) * width:
-            _score_rows(units, rows, columns, found)
+        top = int(pairs.pair_places(slice(start, start + 1))[0][0])
+        begins = pairs.begins(np.arange(top, top + height + 1))
+        stop = int(begins[-1])
+        filled = begins[:-1] < begins[1:]
+        lowest = int(pairs.pair_places(begins[:-1][filled])[1].min())
+        behind = int(pairs.pair_places(begins[1:][filled] - 1)[1].max()) + 1
+        bottom = top + int(np.flatnonzero(filled)[-1]) + 1
+        part, found = slice(start, stop), scores[start:stop]
+        if (stop - start) * _SPARSE < (bottom - top) * (behind - lowest):
+            _score_rows(units, *pairs.pair_places(part), found)
         else:
-            matrix = units[top:bottom] @ units[lowest : highest + 1].T
-            rows -= top
-            rows *= width
-            rows += columns
-            rows -= lowest
-            np.take(matrix.reshape(-1), rows, out=found, mode="clip")
-        found[pairs.same(slice(start, stop))] = -np.inf
+            matrix = strip[: bottom - top, lowest:behind]
+            np.matmul(units[top:bottom], units[lowest:behind].T, out=matrix)
+            cells = pairs.cells(part).astype(np.intp)
+            cells -= top << pairs.bits
+            np.take(strip.reshape(-1), cells, out=found, mode="clip")
         start = stop
     return scores
 
@@ -110,6 +113,7 @@ class TemplateScores:
     Attributes:
         genuine: float64 (G,), exact, ascending.
         genuine_pairs: int64 (G,), the pairs of `genuine`, in its order.
+        quick: float32 (P,), the quick scores; -inf for pairs of one person.
         impostors: N.
     """
 
@@ -123,7 +127,8 @@ class TemplateScores:
         self.genuine, self.genuine_pairs = exact[order], genuine[order]
         self.impostors = len(pairs) - len(genuine)
         self.quick = quick_similarity(self._units, pairs)
-        self._ranked = np.sort(self.quick)[len(genuine) :]
+        self.quick[genuine] = -np.inf
+        self._ranks = _Ranks(self.quick, self.impostors)
         self._bound = rounding_bound(templates.shape[1])
         self._windows: list[_Window] = []
 
@@ -131,7 +136,7 @@ class TemplateScores:
         """The exact score of rank `rank`, 1 for the largest, of the pairs of two people."""
         if not 1 <= rank <= self.impostors:
             raise ValueError(f"there is no rank {rank} among {self.impostors}")
-        window = self._window(float(self._ranked[-rank]))
+        window = self._window(self._ranks.score(rank))
         last = window.above + len(window.exact)
         value = float(window.exact[last - rank])
         return OrderStatistic(
@@ -152,14 +157,15 @@ class TemplateScores:
         count = min(count, self.impostors)
         if not count:
             return np.empty(0, np.int64), np.empty(0, np.float32)
-        chosen = self._inside([(float(self._ranked[-count]), np.inf)])[0]
+        chosen = self._inside([(self._ranks.score(count), np.inf)])[0]
         order = np.argsort(-self.quick[chosen], kind="stable")
         return chosen[order], self.quick[chosen[order]]
 
     def prepare(self, ranks: Iterable[int]) -> None:
         """Look for what `impostor` needs for all `ranks` in one pass over the pairs."""
         spans: list[tuple[float, float]] = []
-        for about in sorted({float(self._ranked[-rank]) for rank in ranks}):
+        deepest_first = sorted(ranks, reverse=True)
+        for about in sorted({self._ranks.score(rank) for rank in deepest_first}):
             # Twice as wide as needed: the next lower score is often asked for as well.
             low, high = _outwards(about - 4 * self._bound, about + 4 * self._bound)
             if spans and low <= spans[-1][1]:
@@ -168,7 +174,7 @@ class TemplateScores:
         for (low, high), near in zip(spans, self._inside(spans), strict=True):
             exact = exact_similarity(self._units, *self.pairs.pair_places(near))
             exact.sort()
-            above = len(self._ranked) - int(np.searchsorted(self._ranked, np.float32(high)))
+            above = self._ranks.reaching(high)
             self._windows.append(_Window(low, high, exact, above))
 
     def _window(self, about: float) -> _Window:
@@ -177,7 +183,7 @@ class TemplateScores:
         for window in self._windows:
             if window.low <= low and high < window.high:
                 return window
-        self.prepare([len(self._ranked) - int(np.searchsorted(self._ranked, np.float32(about)))])
+        self.prepare([self._ranks.reaching(about)])
         return self._windows[-1]
 
     def _inside(self, spans: list[tuple[float, float]]) -> list[Ints]:
@@ -185,12 +191,40 @@ class TemplateScores:
         edges = np.array(spans, np.float32).reshape(-1)
         found, spans_found = [], []
         for start in range(0, len(self.quick), _BLOCK):
-            places = np.searchsorted(edges, self.quick[start : start + _BLOCK], "right")
-            hits = np.flatnonzero(places & 1)
-            found.append(start + hits)
-            spans_found.append(places[hits] >> 1)
+            scores = self.quick[start : start + _BLOCK]
+            # Most scores are below every span that is ever asked for.
+            near = np.flatnonzero(scores >= edges[0])
+            places = np.searchsorted(edges, scores[near], "right")
+            inside = (places & 1).astype(np.bool_)
+            found.append(start + near[inside])
+            spans_found.append(places[inside] >> 1)
         pairs, span = np.concatenate(found), np.concatenate(spans_found)
         return [pairs[span == number] for number in range(len(spans))]
+
+
+class _Ranks:
+    """The quick scores in order, as far down as anybody has asked."""
+
+    def __init__(self, scores: npt.NDArray[np.float32], count: int) -> None:
+        """The `count` largest of `scores` count, the others do not."""
+        self._scores = scores
+        self._count = count
+        self._top = np.empty(0, np.float32)
+
+    def score(self, rank: int) -> float:
+        """The score of rank `rank`, 1 for the largest."""
+        if rank > len(self._top):
+            # Half as many more: what lies around the score is asked for next.
+            keep = min(self._count, rank + rank // 2 + 1000)
+            cut = len(self._scores) - keep
+            self._top = np.sort(np.partition(self._scores, cut)[cut:])
+        return float(self._top[-rank])
+
+    def reaching(self, score: float) -> int:
+        """How many scores are as much as `score` or more."""
+        while len(self._top) < self._count and (not len(self._top) or self._top[0] >= score):
+            self.score(len(self._top) + 1)
+        return len(self._top) - int(np.searchsorted(self._top, np.float32(score)))
 
 
 def _outwards(low: float, high: float) -> tuple[float, float]:
