@@ -1,69 +1,21 @@
 """A comparison so small that its runs take a moment, in this process or as processes."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import yaml
-from typer.testing import CliRunner
+from in_process import Here
 
-from pocketface.cli.main import app
 from pocketface.compare.design import read_design
 from pocketface.compare.findings import Findings
 from pocketface.compare.jobs import Outcome
 from pocketface.compare.sitting import Options, Sitting
-from pocketface.errors import PocketFaceError, StoppedError
 
 torch.set_num_threads(1)
-
-
-class Ended:
-    """A command that was run in this process and has ended."""
-
-    def __init__(self, code: int) -> None:
-        self.code = code
-
-    def poll(self) -> int:
-        return self.code
-
-    def send_signal(self, sig: int, /) -> None:
-        raise AssertionError("it has ended")
-
-    def kill(self) -> None:
-        raise AssertionError("it has ended")
-
-
-class Here:
-    """Runs commands in this process; keeps what was run."""
-
-    def __init__(self) -> None:
-        self.commands: list[list[str]] = []
-
-    def __call__(self, words: Sequence[str], log: Path, keep: Sequence[int] = ()) -> Ended:
-        self.commands.append(list(words))
-        log.parent.mkdir(parents=True, exist_ok=True)
-        answer = CliRunner().invoke(app, list(words))
-        error = answer.exception
-        with log.open("a") as file:
-            file.write(answer.output)
-            if isinstance(error, PocketFaceError):
-                file.write(f"error: {error}\n")
-        if error is None:
-            return Ended(0)
-        if isinstance(error, StoppedError):
-            return Ended(130)
-        if isinstance(error, PocketFaceError):
-            return Ended(2)
-        raise error
-
-    @property
-    def trained(self) -> list[str]:
-        """The run folders of the `train` commands, as 'alone/seed_0'."""
-        folders = [Path(c[c.index("--out") + 1]) for c in self.commands if c[0] == "train"]
-        return [f"{folder.parent.name}/{folder.name}" for folder in folders]
 
 
 @pytest.fixture
@@ -154,7 +106,7 @@ def carry_out(write) -> Callable[..., tuple[Findings, Outcome]]:
 
 @pytest.fixture(autouse=True)
 def _no_pictures(request, monkeypatch) -> None:
-    """The pictures of runs and reports cost more than the rest of a tiny comparison."""
+    """Pictures cost more than all the rest of a tiny comparison."""
     if "pictures" not in request.fixturenames:
         _leave_out_pictures(monkeypatch)
 
@@ -163,6 +115,8 @@ def _leave_out_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pocketface.train.loop.draw_curves", lambda run: None)
     monkeypatch.setattr("pocketface.benchmarks.pair_figures.figures", lambda *_: {})
     monkeypatch.setattr("pocketface.compare.measuring.figures", lambda *_: {})
+    monkeypatch.setattr("pocketface.compare.publish.comparison_png", lambda *_: None)
+    monkeypatch.setattr("pocketface.compare.publish.curves_png", lambda *_: None)
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,8 @@ from pocketface.compare.text import (
     explanations,
     result_table,
     runs_table,
-    sentences,
     standing,
+    statements,
 )
 
 _LATEX = {
@@ -27,7 +27,7 @@ def markdown(findings: Findings, figures: Sequence[str]) -> str:
     """The whole as Markdown, with the pictures beside it."""
     lines = [f"# {findings.title}", ""]
     lines += [text for sentence in _openers(findings) for text in (sentence, "")]
-    lines += [*(f"- {text}" for text in sentences(findings)), ""]
+    lines += [*(f"- **{line.cells[0]}**: {line.cells[1]}" for line in statements(findings)), ""]
     for benchmark in findings.benchmarks:
         lines += [f"## {benchmark}", "", *_markdown_table(result_table(findings, benchmark)), ""]
     lines += [f"![{name.removesuffix('.png')}](figures/{name})\n" for name in figures]

@@ -11,12 +11,13 @@ from pocketface.compare.text import (
     explanations,
     result_table,
     runs_table,
-    sentences,
     standing,
+    statements,
 )
 
 _MORE_STYLE = """
-.wide img { width: 100%; height: auto; }
+.wide { overflow-x: auto; }
+.wide img { width: 100%; min-width: 44rem; height: auto; }
 tr.noise td, tr.few td { color: #8a8a8a; }
 tr.beside td { color: var(--faint); }
 tr.higher td { background: #eef7f1; }
@@ -29,7 +30,8 @@ td.number, th.number { text-align: right; padding-right: 1rem; }
 .pill.lower { background: var(--wrong); color: #fff; }
 .pill.people { background: #8a6100; color: #fff; }
 .pill.noise, .pill.few { background: #f3f3f3; color: #777; border-color: #ddd; }
-ul.verdicts { padding-left: 1.1rem; }
+ul.verdicts { list-style: none; padding: 0; }
+ul.verdicts li { margin: .3rem 0; }
 pre { background: #f6f6f4; padding: .75rem 1rem; border-radius: .5rem; overflow-x: auto;
   font-size: .82rem; line-height: 1.5; }
 """
@@ -43,7 +45,10 @@ def page(findings: Findings, figures: Mapping[str, bytes], design: str) -> str:
         f"<h2>{escape(name)}</h2>{_table(result_table(findings, name), verdicts=True)}"
         for name in findings.benchmarks
     )
-    said = "".join(f"<li>{escape(text)}</li>" for text in sentences(findings))
+    said = "".join(
+        f"<li>{_pill(line.cells[0], line.kind)} {escape(line.cells[1])}</li>"
+        for line in statements(findings)
+    )
     picture, *others = [
         f"<div class='wide'><img src='{png_address(content)}' alt='{escape(name)}'></div>"
         for name, content in figures.items()
@@ -98,9 +103,8 @@ def _table(table: Table, *, verdicts: bool = False) -> str:
     for line in table.lines:
         cells = []
         for place, cell in enumerate(line.cells):
-            text = escape(cell)
-            if verdicts and place == last and line.kind not in ("plain", "beside"):
-                text = f"<span class='pill {line.kind}'>{text}</span>"
+            judged = verdicts and place == last and line.kind not in ("plain", "beside")
+            text = _pill(cell, line.kind) if judged else escape(cell)
             cells.append(f"<td{_number(place, last, verdicts)}>{text}</td>")
         rows.append(f"<tr class='{line.kind}'>{''.join(cells)}</tr>")
     body = "\n".join(rows) or f"<tr><td colspan='{last + 1}'>nothing is measured yet</td></tr>"
@@ -110,6 +114,10 @@ def _table(table: Table, *, verdicts: bool = False) -> str:
 {body}
 </tbody>
 </table></div>"""
+
+
+def _pill(verdict: str, kind: str) -> str:
+    return f"<span class='pill {kind}'>{escape(verdict)}</span>"
 
 
 def _number(place: int, last: int, verdicts: bool) -> str:

@@ -1,5 +1,7 @@
 """The picture of a comparison: each seed's figure, and each difference with its interval."""
 
+import textwrap
+
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -17,8 +19,16 @@ _COLOURS = {
     "noise": _GREY,
     "too few seeds": _GREY,
 }
-_ROW = 0.42
+_ROW = 0.46
 """Inches that an arm takes."""
+
+_WIDEST = 30
+"""Letters in a line of an arm's title."""
+
+_LEGEND = (
+    "Circles: seeds; bars: their means; band: 95 % of the baseline's mean over seeds. "
+    "Right, thick: 95 % over seeds, thin: 95 % over people. Grey: noise, or too few seeds."
+)
 
 
 def comparison_png(findings: Findings) -> bytes | None:
@@ -31,9 +41,12 @@ def comparison_png(findings: Findings) -> bytes | None:
         return None
     heights = [len(_means(findings, name)) for name in measured]
     figure = Figure(
-        figsize=(11, sum(1.25 + _ROW * height for height in heights)), dpi=130, layout="constrained"
+        figsize=(11, 0.3 + sum(1.25 + _ROW * height for height in heights)),
+        dpi=130,
+        layout="constrained",
     )
     FigureCanvasAgg(figure)
+    figure.supxlabel(_LEGEND, fontsize=8.5, color="#555555", x=0.01, ha="left")
     grid = figure.add_gridspec(
         len(measured), 2, height_ratios=[1.25 + _ROW * height for height in heights]
     )
@@ -80,10 +93,10 @@ def _draw_figures(axes: Axes, findings: Findings, benchmark: str, means: list[Me
     margin = 0.12 * max(high - low, 0.2)
     axes.set_xlim(low - margin, high + margin)
     _mark_besides(axes, findings, benchmark)
-    axes.set_yticks(range(len(means)), [findings.title_of(mean.arm) for mean in means])
-    figure = findings.benchmarks[benchmark].lower()
-    axes.set_xlabel(f"{figure}, %; band: 95 % of the baseline's mean over seeds", color=INK)
-    axes.set_title(f"{benchmark}: seeds (circles) and their mean", fontsize=11, loc="left")
+    titles = [textwrap.fill(findings.title_of(mean.arm), _WIDEST) for mean in means]
+    axes.set_yticks(range(len(means)), titles)
+    axes.set_xlabel(f"{findings.benchmarks[benchmark].lower()}, %", color=INK)
+    axes.set_title(benchmark, fontsize=11, loc="left")
 
 
 def _mark_besides(axes: Axes, findings: Findings, benchmark: str) -> None:
@@ -108,8 +121,9 @@ def _mark_besides(axes: Axes, findings: Findings, benchmark: str) -> None:
         else:
             outside.append(f"{name} {100 * value:.2f} %")
     if outside:
+        told = textwrap.fill(f"off this scale: {', '.join(outside)}", 2 * _WIDEST)
         axes.annotate(
-            f"off this scale: {', '.join(outside)}", (0, 0), xycoords="axes fraction",
+            told, (0, 0), xycoords="axes fraction",
             xytext=(0, -38), textcoords="offset points", fontsize=8, color="#666666", va="top",
         )  # fmt: skip
 
@@ -132,9 +146,11 @@ def _draw_differences(
         axes.set_xlim(-1, 1)
     elif reach > 0:
         axes.set_xlim(min(axes.get_xlim()[0], -0.1 * reach), max(axes.get_xlim()[1], 0.1 * reach))
-    axes.set_xlabel("points; thick: 95 % over seeds, thin: 95 % over people", color=INK)
+    axes.set_xlabel("difference, points", color=INK)
     title = f"difference from {findings.title_of(findings.baseline)}"
-    axes.set_title(title, fontsize=11, loc="left")
+    axes.set_title(
+        textwrap.shorten(title, 2 * _WIDEST, placeholder=" ..."), fontsize=11, loc="left"
+    )
 
 
 def _draw_difference(axes: Axes, place: int, difference: DifferenceFound) -> None:

@@ -115,8 +115,8 @@ def runs_table(findings: Findings) -> Table:
     return Table(("arm", "seed", *findings.benchmarks, "images", "seconds"), lines)
 
 
-def sentences(findings: Findings) -> list[str]:
-    """What each difference amounts to, a sentence each."""
+def statements(findings: Findings) -> list[Line]:
+    """What each difference amounts to: the verdict, and a sentence."""
     found = []
     for difference in findings.differences:
         place = f" on {difference.benchmark}" if len(findings.benchmarks) > 1 else ""
@@ -124,10 +124,11 @@ def sentences(findings: Findings) -> list[str]:
             f"{findings.title_of(difference.arm)} against {findings.title_of(findings.baseline)}"
             f"{place}: {_points(difference.mean)} points"
         )
-        if difference.low is not None:
-            ends = _interval(difference.low, difference.high)
-            words += f" ({ends} over {len(difference.seeds)} seeds)"
-        found.append(f"{words}: {_meaning(difference)}")
+        count = len(difference.seeds)
+        if difference.low is not None and count >= FEWEST:
+            words += f", {_interval(difference.low, difference.high)} over {count} seeds"
+        words += f".{_advice(difference)}"
+        found.append(Line((difference.verdict, words), _KINDS[difference.verdict]))
     return found
 
 
@@ -178,7 +179,7 @@ def standing(findings: Findings) -> str | None:
     if not left:
         return None
     return (
-        f"Unfinished: {left} of {len(findings.runs)} runs are still to be done. Figures may move."
+        f"Unfinished: {left} of {len(findings.runs)} runs are still to be done; figures may move."
     )
 
 
@@ -201,19 +202,20 @@ def _beside(name: str, value: Estimate, word: str) -> Line:
     return Line((name, _percent(value.value), "", "", "", "", "", ends, word), "beside")
 
 
-def _meaning(difference: DifferenceFound) -> str:
+def _advice(difference: DifferenceFound) -> str:
+    """What would make more of a difference that is not told apart."""
     match difference.verdict:
         case "noise":
             needed = difference.seeds_needed
             if needed is None or needed <= len(difference.seeds):
-                return "noise."
-            return f"noise. If it is real, about {needed} seeds would show it."
+                return ""
+            return f" If it is real, about {needed} seeds would show it."
         case "too few seeds":
-            return f"too few seeds to say ({len(difference.seeds)})."
+            return f" {len(difference.seeds)} of its seeds can be compared."
         case "these people only":
-            return "seeds agree, but other test people might not."
-        case real:
-            return f"{real}."
+            return " Seeds agree, but on other test people it might be otherwise."
+        case _:
+            return ""
 
 
 def _percent(share: float) -> str:
