@@ -24,6 +24,7 @@ ROOMS: dict[str, set[str]] = {
     "deploy": {"models", "data", "synthetic", "embedding"},
     "train": {"models", "data", "heads", "distill", "embedding", "benchmarks"},
     "compare": {"models", "data", "distill", "embedding", "benchmarks", "train"},
+    "profile": {"models", "deploy", "embedding", "benchmarks"},
     "recipes": set(),
     "demo": {"models", "data", "heads", "distill", "embedding", "benchmarks", "train"},
 }
@@ -32,7 +33,11 @@ ROOMS: dict[str, set[str]] = {
 LAZY = {("embedding", "models")}
 """Allowed inside functions, and in modules that are only imported so."""
 
-TORCH_MODULES = {"embedding/torch_embedder.py"}
+TORCH_MODULES = {
+    "embedding/torch_embedder.py",
+    "profile/ladder.py",
+    "profile/primitives.py",
+}
 """Modules that need torch in rooms that do without it."""
 
 TORCH_ROOMS = {"models", "heads", "distill", "train", "synthetic", "demo", "deploy", "compare"}
