@@ -13,10 +13,12 @@ from pocketface.distill import (
     AngularDistillation,
     DistillationLoss,
     EmbeddingDistillation,
+    InheritedClassifier,
     Outputs,
     RankAgreement,
     RelationalDistillation,
 )
+from pocketface.heads import CosFace
 
 IMAGES, INPUTS, SIZE, PEOPLE = 12, 7, 5, 4
 
@@ -28,6 +30,10 @@ LOSSES: dict[str, Callable[[], DistillationLoss]] = {
     ),
     "adadistill": lambda: AdaDistill(SIZE, PEOPLE, scale=8.0),
     "relational": lambda: RelationalDistillation(angle_images=5),
+    "inherited": lambda: InheritedClassifier(
+        CosFace(SIZE, PEOPLE, scale=8.0, margin=0.1, generator=torch.Generator().manual_seed(1)),
+        weight=2.0,
+    ),
     # So steep that few ranks move, and a false positive rate that is less than one pair.
     "ekd": lambda: RankAgreement(
         positive_weight=2.0,

@@ -20,7 +20,7 @@ from pocketface.train.step import TrainingStep
 pytestmark = pytest.mark.usefixtures("every_step")
 
 PLAIN = ["alone", "live", "cached", "multi-step", "multi-step cached"]
-WITH_STATE = ["angular", "adadistill", "ekd"]
+WITH_STATE = ["angular", "adadistill", "ekd", "inherited"]
 LESSONS = [*PLAIN, *WITH_STATE]
 CLOCKED = ("images_per_second", "loader_wait")
 
@@ -40,6 +40,7 @@ def make_lesson(tiny_recipe, teacher_run, tiny_pairs, tmp_path_factory) -> Calla
             "multi-step": steps,
             "multi-step cached": steps | {"cache": str(caches)},
             "angular": steps | {"loss": "angular"},
+            "inherited": steps | {"loss": "inherited", "weight": 100.0},
             "ekd": teacher | {"loss": "ekd", "temperature": 0.1, "cache": str(caches)},
             "adadistill": teacher | {"loss": "adadistill", "cache": str(caches)},
         }[name]

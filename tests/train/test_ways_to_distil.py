@@ -7,8 +7,10 @@ import torch
 from safetensors.torch import load_file
 
 from pocketface.errors import RecipeError
+from pocketface.heads import ArcFace
 from pocketface.models.weights import load_backbone
 from pocketface.train.checkpoint import load_checkpoint
+from pocketface.train.inherit import inherit_head
 from pocketface.train.log import read_metrics
 
 pytestmark = pytest.mark.usefixtures("every_step")
@@ -92,6 +94,52 @@ def test_relations_are_handed_on_whatever_the_embedding_size(
     rows = read_metrics(train_run(recipe, tmp_path / "run").run)
     for term in ("loss/distance", "loss/angle"):
         assert rows[-1][term] < 0.8 * rows[0][term]
+
+
+def test_the_teachers_head_classifies_and_stays_as_it_is(
+    tmp_path, tiny_recipe, train_run, teacher_run
+):
+    distill = {"teacher": str(teacher_run), "loss": "inherited", "weight": 100}
+    run = train_run(tiny_recipe(distill=distill, epochs=6), tmp_path / "run").run
+    rows = read_metrics(run)
+    terms = {"loss/inherited", "loss/embedding"}
+    assert {name for name in rows[0] if name.startswith("loss/")} == terms
+    assert sum(row["loss"] for row in rows[-3:]) < 0.8 * sum(row["loss"] for row in rows[:3])
+    theirs = load_checkpoint(teacher_run / "last.ckpt").states["head"]["kernel"]
+    states = load_checkpoint(run / "last.ckpt").states
+    assert torch.equal(states["distillation"]["classifier.kernel"], theirs)
+    assert states["head"] == {}
+
+
+def test_a_head_is_inherited_with_its_kind_scale_and_margin(tiny_faces, tiny_recipe, teacher_run):
+    config = tiny_recipe(distill={"teacher": str(teacher_run), "loss": "inherited"}).distill
+    head = inherit_head(config, tiny_faces)
+    assert isinstance(head, ArcFace)
+    assert (head.scale, head.margin) == (16, 0.2)
+
+
+def test_a_head_that_cannot_be_inherited_is_refused_before_the_teacher_works(
+    tmp_path, tiny_recipe, train_run, teacher_run, monkeypatch
+):
+    monkeypatch.setattr("pocketface.train.build.create_teacher", None)
+    weights = {"teacher": str(teacher_run / "last.safetensors"), "loss": "inherited"}
+    with pytest.raises(RecipeError, match=r"needs the folder of the teacher's run"):
+        train_run(tiny_recipe(distill=weights), tmp_path / "run")
+    names = tmp_path / "people.txt"
+    names.write_text("Person_00\nPerson_03\nPerson_05\n")
+    others = tiny_recipe(
+        distill={"teacher": str(teacher_run), "loss": "inherited"}, data={"people": str(names)}
+    )
+    with pytest.raises(RecipeError, match=r"learnt other images .*: 30 images of 6 people"):
+        train_run(others, tmp_path / "run")
+
+
+def test_a_teacher_without_a_head_has_none_to_leave(tmp_path, tiny_recipe, train_run, teacher_run):
+    distill = {"teacher": str(teacher_run), "loss": "adadistill"}
+    headless = train_run(tiny_recipe(distill=distill, epochs=1), tmp_path / "teacher").run
+    heir = tiny_recipe(distill={"teacher": str(headless), "loss": "inherited"})
+    with pytest.raises(RecipeError, match=r"had no head of its own that could be inherited"):
+        train_run(heir, tmp_path / "run")
 
 
 @pytest.mark.parametrize(

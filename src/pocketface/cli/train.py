@@ -78,7 +78,10 @@ def distill(
     ] = False,
     loss: Annotated[
         str | None,
-        typer.Option("--loss", help="embedding, angular, adadistill, ekd, relational. [embedding]"),
+        typer.Option(
+            "--loss",
+            help="embedding, angular, adadistill, ekd, relational, inherited. [embedding]",
+        ),
     ] = None,
     weight: Annotated[
         float | None,

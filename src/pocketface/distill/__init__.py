@@ -6,6 +6,7 @@ from pocketface.distill.cache import CachedTeacher, EmbeddingCache
 from pocketface.distill.config import DistillConfig, Partners, teacher_files
 from pocketface.distill.ekd import EKDConfig, RankAgreement
 from pocketface.distill.embedding import EmbeddingConfig, EmbeddingDistillation
+from pocketface.distill.inherited import InheritedClassifier, InheritedConfig
 from pocketface.distill.losses import DistillationLoss
 from pocketface.distill.methods import METHODS, AnyDistillConfig
 from pocketface.distill.relational import RelationalConfig, RelationalDistillation
@@ -26,6 +27,8 @@ __all__ = [
     "EmbeddingConfig",
     "EmbeddingDistillation",
     "FaceBatch",
+    "InheritedClassifier",
+    "InheritedConfig",
     "LiveTeacher",
     "MultiStepTeacher",
     "Outputs",

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pocketface.distill.losses import DistillationLoss
 from pocketface.errors import RecipeError
+from pocketface.heads.margin import MarginHead
 from pocketface.preprocessing import Preprocessing
 
 _SHOWN = 5
@@ -25,6 +26,7 @@ class Partners:
         student_stages: widths of the student's four stages.
         teacher_stages: widths of the teacher's; empty if the loss does not look at them.
         people: C, how many the training set has.
+        head: the teacher's; None unless the loss inherits it.
         generator: source of initial parameters; None is torch's default one.
     """
 
@@ -32,6 +34,7 @@ class Partners:
     student_stages: tuple[int, ...] = ()
     teacher_stages: tuple[int, ...] = ()
     people: int = 0
+    head: MarginHead | None = None
     generator: torch.Generator | None = None
 
 
@@ -41,12 +44,14 @@ class DistillConfig(BaseModel):
     `teacher` is a weights file, or the folder of a run that kept its milestones. With
     `multi_step` the student follows those milestones; without it a run's last weights teach.
     A loss adds its name as `loss`, and its own keys. `replaces_head` says whether it classifies
-    people itself, so that the recipe's head is left away; `balanced_share`, how much of a batch it
+    people itself, so that the recipe's head is left away; `inherits_head`, whether it does so with
+    the teacher's head; `balanced_share`, how much of a batch it
     wants as groups of a person; `compares_sizes`, whether embeddings of student and teacher must
     have one size, since it compares the two.
     """
 
     replaces_head: ClassVar[bool] = False
+    inherits_head: ClassVar[bool] = False
     balanced_share: ClassVar[float] = 0.0
     compares_sizes: ClassVar[bool] = True
 

@@ -8,12 +8,14 @@ from pocketface.distill.adadistill import AdaDistillConfig
 from pocketface.distill.angular import AngularConfig
 from pocketface.distill.ekd import EKDConfig
 from pocketface.distill.embedding import EmbeddingConfig
+from pocketface.distill.inherited import InheritedConfig
 from pocketface.distill.relational import RelationalConfig
 
 METHODS: dict[str, str] = {
     "embedding": "MSE between unit embeddings (PocketNet)",
     "adadistill": "margin softmax against class centres distilled from the teacher",
     "ekd": "agreement of ranks at operating thresholds",
+    "inherited": "the teacher's own head, frozen, classifies the student's faces",
     "relational": "distances and angles among the images of a batch (RKD)",
     "angular": "1 - cos at the embedding and at four blocks (ShrinkTeaNet)",
 }
@@ -26,7 +28,12 @@ def _paper_s_own(section: Any) -> Any:
 
 
 AnyDistillConfig = Annotated[
-    AdaDistillConfig | AngularConfig | EKDConfig | EmbeddingConfig | RelationalConfig,
+    AdaDistillConfig
+    | AngularConfig
+    | EKDConfig
+    | EmbeddingConfig
+    | InheritedConfig
+    | RelationalConfig,
     Field(discriminator="loss"),
     BeforeValidator(_paper_s_own),
 ]

@@ -9,9 +9,11 @@ from pocketface.card import read_card
 from pocketface.data import Faces
 from pocketface.distill import Partners, Teacher
 from pocketface.heads import create_head
+from pocketface.heads.margin import MarginHead
 from pocketface.models import create_model
 from pocketface.models.backbone import Backbone
 from pocketface.preprocessing import Preprocessing
+from pocketface.train.inherit import inherit_head
 from pocketface.train.loader import FaceLoader, Share
 from pocketface.train.log import Screen
 from pocketface.train.objective import Objective
@@ -92,16 +94,28 @@ def build_teacher(
         )
 
 
+def build_inherited(recipe: Recipe, faces: Faces) -> MarginHead | None:
+    """The teacher's head, if the loss is to inherit it.
+
+    Raises:
+        RecipeError, WeightsError: as `inherit_head`.
+    """
+    if recipe.distill is None or not recipe.distill.inherits_head:
+        return None
+    return inherit_head(recipe.distill, faces)
+
+
 def build_objective(
     recipe: Recipe,
     backbone: Backbone,
     teacher: Teacher | None,
+    inherited: MarginHead | None,
     people: int,
     generator: torch.Generator,
 ) -> Objective:
     """The training loss: `backbone`, a head for that many people, and what the teacher adds.
 
-    There is no head where the distillation takes its place.
+    There is no head where the distillation takes its place. `inherited` is the teacher's.
     """
     head = None
     if recipe.distill is None or not recipe.distill.replaces_head:
@@ -113,6 +127,7 @@ def build_objective(
         student_stages=backbone.stage_channels,
         teacher_stages=teacher.stage_channels,
         people=people,
+        head=inherited,
         generator=generator,
     )
     return Objective(backbone, head, recipe.distill.create_loss(partners))

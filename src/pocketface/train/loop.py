@@ -12,6 +12,7 @@ from pocketface.models.weights import save_weights
 from pocketface.train import run as runs
 from pocketface.train.build import (
     build_backbone,
+    build_inherited,
     build_loader,
     build_objective,
     build_teacher,
@@ -67,10 +68,11 @@ class Trainer:
         self.preprocessing = preprocessing_of(recipe, backbone)
         self.validator = Validator(recipe.validation, self.preprocessing)
         self.loader = build_loader(recipe, self.faces, backbone.image_size, fabric, self.quiet)
+        inherited = build_inherited(recipe, self.faces)
         teacher = build_teacher(recipe, self.faces, backbone, fabric, self.quiet)
         people = len(self.faces.people)
         self.step = TrainingStep(
-            build_objective(recipe, backbone, teacher, people, generator),
+            build_objective(recipe, backbone, teacher, inherited, people, generator),
             recipe.optimiser,
             recipe.augment,
             self.preprocessing,
