@@ -102,9 +102,9 @@ class Plain:
             result.append([float(np.mean(shares)), *shares])
         return result
 
-    def ranks(self, units):
+    def ranks(self, units, which=(1, 5, 10)):
         result = []
-        for k in (1, 5, 10):
+        for k in which:
             hits = [[rank <= k for *_, rank in mated] for mated, _ in self.searches(units)]
             result.append([np.mean(np.concatenate(hits)), *map(np.mean, hits)])
         return result

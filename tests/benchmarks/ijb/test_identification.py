@@ -10,7 +10,9 @@ from pocketface.benchmarks.ijb.identification import (
     share_at_rank,
     share_found,
 )
+from pocketface.benchmarks.ijb.measure import measure_identification
 from pocketface.benchmarks.ijb.meta import SubjectTable
+from pocketface.benchmarks.ijb.result import Counting
 
 
 def draw(seed, people=20, probes=60, size=5, copies=0, each=1):
@@ -134,3 +136,22 @@ def test_order_of_rows_changes_no_figure(seed):
 
     wanted = figures(galleries, probes)
     assert figures([shuffled(gallery) for gallery in galleries], shuffled(probes)) == wanted
+
+
+def test_each_gallery_has_the_intervals_that_it_has_alone():
+    units, galleries, probes = draw(11)
+    faces = Counting(keep_norm=False, detector_score=False)
+
+    def measured(tables):
+        found = measure_identification(units, tables, probes, faces, 30, 2)
+        points = [(point.tpir, point.galleries) for point in found.figures.points]
+        return found, points + [(rank.rate, rank.galleries) for rank in found.figures.ranks]
+
+    both, figures = measured(dict(zip("ab", galleries, strict=True)))
+    for name, gallery in zip("ab", galleries, strict=True):
+        _, alone = measured({name: gallery})
+        assert [parts[name] for _, parts in figures] == [whole for whole, _ in alone]
+        assert all(whole == parts[name] for whole, parts in alone)
+    assert all(parts["a"] != parts["b"] for _, parts in figures[:4])
+    low, high = np.quantile(both.spread["TPIR at FPIR 0.1"], [0.025, 0.975])
+    assert (figures[0][0].low, figures[0][0].high) == pytest.approx((low, high))

@@ -33,6 +33,8 @@ def test_every_figure_is_that_of_plain_loops_over_the_files(
     found = result.identification
     assert in_rows(found.points, "tpir") == pytest.approx(np.array(plain.tpirs(units)), abs=1e-12)
     assert in_rows(found.ranks, "rate") == pytest.approx(np.array(plain.ranks(units)), abs=1e-12)
+    wanted = [row[0] for row in plain.ranks(units, range(1, 21))]
+    assert found.cmc == pytest.approx(wanted, abs=1e-12)
     # The set is neither too easy nor too hard to show a difference.
     assert 0.2 < tars[3] < 0.9
     assert 0.2 < found.points[0].tpir.value < 0.97

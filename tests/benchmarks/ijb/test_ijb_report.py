@@ -23,6 +23,7 @@ from pocketface.benchmarks.result import Estimate
 from pocketface.errors import DataError
 
 FILES = [
+    "figures/cmc.png",
     "figures/det.png",
     "figures/roc.png",
     "figures/tpir.png",
@@ -147,7 +148,7 @@ def ink(png):
 
 def test_pictures_show_the_curve_and_the_marked_figures_with_intervals(done):
     shown = {name: ink(png) for name, png in figures(done.result).items()}
-    assert list(shown) == ["roc.png", "det.png", "tpir.png"]
+    assert list(shown) == ["roc.png", "det.png", "tpir.png", "cmc.png"]
     for shape, colours in shown.values():
         assert shape == (630, 960, 3)
         assert colours["curve"] > 1500
@@ -160,13 +161,13 @@ def test_pictures_show_the_curve_and_the_marked_figures_with_intervals(done):
     without = ink(figures(done.result.model_copy(update=bare))["roc.png"])[1]["mark"]
     assert 0 < without < shown["roc.png"][1]["mark"]
     no_search = {"identification": None}
-    assert "tpir.png" not in figures(done.result.model_copy(update=no_search))
+    assert list(figures(done.result.model_copy(update=no_search))) == ["roc.png", "det.png"]
 
 
 def test_the_page_needs_no_other_file_and_shows_every_picture(written):
     page = (written / "report.html").read_text()
     images = re.findall(r"src='data:image/(\w+);base64,([^']+)'", page)
-    assert len(images) == page.count("<img") == 3 + 2 * 8 * 2
+    assert len(images) == page.count("<img") == 4 + 2 * 8 * 2
     for kind, content in images:
         picture = Image.open(io.BytesIO(base64.b64decode(content)))
         picture.load()

@@ -254,3 +254,6 @@ def test_ranks_are_found_however_deep_they_are_asked_for():
         fresh = scores_module._Ranks(scores, 4000)
         for value in (699.0, 350.5, 350.0, 0.0, -1.0, np.inf):
             assert fresh.reaching(value) == sum(score >= value for score in ordered)
+    for value in ordered[::40]:  # some of which are the lowest that are sorted at first, and ties
+        fresh = scores_module._Ranks(scores, 4000)
+        assert fresh.reaching(value) == sum(score >= value for score in ordered)

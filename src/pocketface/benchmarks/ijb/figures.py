@@ -1,4 +1,4 @@
-"""The pictures of an IJB report: ROC, DET, and TPIR over FPIR."""
+"""The pictures of an IJB report: ROC, DET, TPIR over FPIR, and CMC."""
 
 from collections.abc import Sequence
 
@@ -24,6 +24,7 @@ def figures(result: IjbResult) -> dict[str, bytes]:
     found = {"roc.png": roc_png(result), "det.png": det_png(result)}
     if result.identification is not None:
         found["tpir.png"] = tpir_png(result)
+        found["cmc.png"] = cmc_png(result)
     return found
 
 
@@ -93,6 +94,25 @@ def tpir_png(result: IjbResult) -> bytes:
     _limit(axes, float(tpir.min()), [point.tpir for point in found.points])
     percent_axis(axes)
     shade_few(axes, fewest, FEW, "probes without a mate are accepted")
+    return png(figure)
+
+
+def cmc_png(result: IjbResult) -> bytes:
+    """The share of the mated probes whose mate is among the best, by how many; a PNG file."""
+    found = result.identification
+    if found is None:
+        raise ValueError("the result has no 1:N figures")
+    figure, axes = canvas(
+        f"{result.model.name} on {result.benchmark}: CMC",
+        "Rank",
+        "Probes whose mate reaches the rank",
+    )
+    axes.plot(np.arange(1, len(found.cmc) + 1), found.cmc, ".-", color=GENUINE, linewidth=1.8)
+    for point in found.ranks:
+        _mark(axes, point.rank, point.rate)
+    _limit(axes, min(found.cmc), [point.rate for point in found.ranks])
+    axes.set_xticks([1, *range(5, len(found.cmc) + 1, 5)])
+    percent_axis(axes)
     return png(figure)
 
 

@@ -34,6 +34,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 _CURVE_POINTS = 60
+_CMC_RANKS = 20
 
 
 class Verification(NamedTuple):
@@ -121,6 +122,7 @@ def measure_identification(
             points=tuple(points),
             ranks=tuple(ranks),
             curve=_tpir_curve(each),
+            cmc=tuple(share_at_rank(each, rank) for rank in range(1, _CMC_RANKS + 1)),
         ),
         {} if drawn is None else dict(zip(names, drawn[:, :, 0].T, strict=True)),
     )

@@ -91,6 +91,7 @@ class Identification(Record):
         gallery_sizes: templates in each gallery.
         mated, unmated: probes with and without a mate in each gallery.
         curve: TPIR over FPIR, the mean over the galleries.
+        cmc: the rates of rank 1, 2, 3 and so on, over all galleries.
     """
 
     faces: Counting
@@ -100,6 +101,7 @@ class Identification(Record):
     points: tuple[IdentificationPoint, ...]
     ranks: tuple[RankPoint, ...]
     curve: tuple[CurvePoint, ...]
+    cmc: tuple[float, ...]
 
 
 class IjbResult(Record):
