@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pocketface.card import Threshold, write_card
-from pocketface.deploy import Export, export_onnx
+from pocketface.deploy import Export, export_network
 from pocketface.models import Backbone, Genotype, create_model
 from pocketface.models.weights import save_weights
 from pocketface.preprocessing import Preprocessing
@@ -107,7 +107,7 @@ def exported(source, tmp_path_factory) -> Callable[[str], Export]:
     def give(name: str) -> Export:
         if name not in made:
             out = tmp_path_factory.mktemp(name) / "model.onnx"
-            made[name] = export_onnx(source(name), out, generator=np.random.default_rng(0))
+            made[name] = export_network(source(name), out, generator=np.random.default_rng(0))
         return made[name]
 
     return give
@@ -117,5 +117,5 @@ def exported(source, tmp_path_factory) -> Callable[[str], Export]:
 def instant(exported, monkeypatch) -> onnx.ModelProto:
     """Let every export write this model, that of 'iresnet'; it may be spoilt."""
     model = onnx.load(str(exported("iresnet").path))
-    monkeypatch.setattr("pocketface.deploy.onnx_export.write_graph", lambda *_: model)
+    monkeypatch.setattr("pocketface.deploy.onnx_export.write_graph", lambda *_, **__: model)
     return model

@@ -18,9 +18,10 @@ def test_it_says_what_it_wrote_and_what_to_type_next(source, instant, tmp_path) 
     outcome = run("export", source("iresnet"), out)
     assert outcome.exit_code == 0
     first, parity, card, following = outcome.stdout.splitlines()
-    assert first.startswith(f"{out}: {out.stat().st_size / 1e6:.2f} MB, opset 18, in ")
-    assert parity.startswith("Same embeddings as trained.safetensors on 24 images: cosine at least")
-    assert card == f"Card: {card_path(out)}"
+    assert first.startswith(f"{out}: {out.stat().st_size / 1e6:.2f} MB in ")
+    assert first.endswith("; takes float32 (N, 3, S, S), gives raw embeddings")
+    assert parity.startswith("Same embeddings as trained.safetensors on 36 images: cosine at least")
+    assert card == f"Card: in the file, and in {card_path(out)}"
     assert following == f"Next: pocketface verify A.jpg B.jpg --weights {out}"
 
 
@@ -40,14 +41,19 @@ def test_json_for_a_program(source, instant, tmp_path) -> None:
     answer = json.loads(run("export", source("iresnet"), out, "--json").stdout)
     assert answer.pop("seconds") > 0
     parity = answer.pop("parity")
-    assert parity["faces"] == 24
+    assert parity["faces"] == 36
     assert parity["cosine"] == pytest.approx(1, abs=1e-6)
     assert 0 <= parity["relative"] < 1e-4
     assert answer == {
+        "target": "onnx",
         "path": str(out),
+        "companions": [],
         "card": str(card_path(out)),
         "sha256": sha256_of(out),
         "bytes": out.stat().st_size,
+        "input": "float",
+        "output": "raw",
+        "batch": None,
         "opset": 18,
     }
 

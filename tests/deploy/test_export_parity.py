@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pocketface.deploy.parity import BATCHES, Parity, compare, draw_images, measure_parity
+from pocketface.deploy.parity import (
+    BATCHES,
+    Parity,
+    compare,
+    draw_faces,
+    draw_images,
+    measure_parity,
+)
 from pocketface.errors import WeightsError
 from pocketface.preprocessing import Preprocessing
 
@@ -93,9 +100,20 @@ def test_the_file_runs_alone_and_in_batches() -> None:
     assert sum(BATCHES) >= 24
 
 
-@pytest.mark.parametrize("batch", [2, 5, 15])
+@pytest.mark.parametrize("batch", [2, 5, 27])
 def test_a_fault_in_one_size_of_batch_is_found(batch) -> None:
     assert not measure_parity(Means(), Means(batch), np.random.default_rng(0)).holds
+
+
+def test_most_of_the_images_are_faces() -> None:
+    faces = draw_faces(2, 64, np.random.default_rng(5))
+    assert faces.dtype == np.uint8
+    assert faces.shape == (2, 64, 64, 3)
+    np.testing.assert_array_equal(faces, draw_faces(2, 64, np.random.default_rng(5)))
+    assert not (faces == draw_faces(2, 64, np.random.default_rng(6))).all()
+    # A face is lighter than its eyes, which lie where the template has them.
+    eyes = faces[:, 29:31, [22, 42]].mean()
+    assert faces[:, 36:42, 22:42].mean() > eyes
 
 
 def test_images_are_drawn_from_the_generator_and_smooth() -> None:

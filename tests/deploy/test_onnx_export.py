@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 import pocketface
 from pocketface.card import ModelCard, card_path, read_card, sha256_of, write_card
-from pocketface.deploy import export_onnx
+from pocketface.deploy import ExportOptions, export_network
 from pocketface.embedding import load_embedder
 from pocketface.errors import DataError, ExportError, RecipeError, WeightsError
 from pocketface.models.weights import load_backbone
@@ -105,14 +105,17 @@ def test_the_metadata_say_what_it_is(source, exported) -> None:
     done = exported("small")
     model = onnx.load(str(done.path))
     card = read_card(source("small"))
-    found = {entry.key: entry.value for entry in model.metadata_props}
-    assert json.loads(found.pop("preprocessing")) == card.preprocessing.model_dump(mode="json")
-    assert found == {
-        "architecture": "pocketnet_nano",
-        "embedding_size": "128",
-        "source_sha256": sha256_of(source("small")),
-        "pocketface_version": pocketface.__version__,
+    (entry,) = model.metadata_props
+    assert entry.key == "pocketface"
+    assert json.loads(entry.value) == {
+        "format": 1,
+        "version": pocketface.__version__,
+        "input": "float",
+        "output": "raw",
+        "card": card.model_dump(mode="json"),
     }
+    assert card.sha256 == sha256_of(source("small"))
+    assert card.thresholds
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 18)]
     assert model.ir_version == 8  # what operator set 18 needs, and no more
 
@@ -136,7 +139,7 @@ def test_the_parity_is_of_these_two_networks(exported) -> None:
     parity = exported("small").parity
     assert parity.holds
     assert 0 < parity.relative < 1e-4
-    assert parity.faces == 24
+    assert parity.faces == 36
 
 
 def test_it_is_quiet_and_leaves_torch_as_it_was(source, tmp_path, capfd) -> None:
@@ -153,16 +156,21 @@ def test_it_is_quiet_and_leaves_torch_as_it_was(source, tmp_path, capfd) -> None
         ]
 
     before = state()
-    done = export_onnx(source("iresnet"), tmp_path / "m.onnx", generator=rng(), opset=21)
+    done = export_network(source("iresnet"), tmp_path / "m.onnx", generator=rng(), options=ExportOptions(opset=21))
     assert state() == before
     assert capfd.readouterr() == ("", "")
-    assert onnx.load(str(done.path)).opset_import[0].version == done.opset == 21
+    assert onnx.load(str(done.path)).opset_import[0].version == done.options.opset == 21
 
 
 @pytest.mark.parametrize("opset", [17, 24, -1])
 def test_other_opsets_are_refused(source, tmp_path, opset) -> None:
     with pytest.raises(RecipeError, match=f"opset must be 18 to 23, got {opset}"):
-        export_onnx(source("iresnet"), tmp_path / "m.onnx", generator=rng(), opset=opset)
+        export_network(
+            source("iresnet"),
+            tmp_path / "m.onnx",
+            generator=rng(),
+            options=ExportOptions(opset=opset),
+        )
     assert not list(tmp_path.iterdir())
 
 
@@ -174,8 +182,8 @@ def test_other_opsets_are_refused(source, tmp_path, opset) -> None:
         ("missing.safetensors", "m.onnx", WeightsError, r"no weights file .*missing"),
         ("bare.safetensors", "m.onnx", WeightsError, r"bare\.safetensors has no card bare\.json"),
         ("broken.safetensors", "m.onnx", WeightsError, "describes a file with sha256"),
-        ("folder.safetensors", "m.onnx", WeightsError, "no weights file"),
-        ("trained.safetensors", "m.pb", RecipeError, r"must end in \.onnx, got .*m\.pb"),
+        ("folder.safetensors", "m.onnx", WeightsError, "is a folder; give the .*last"),
+        ("trained.safetensors", "m.pb", RecipeError, r"must end in \.onnx for .*, got .*m\.pb"),
         ("trained.safetensors", "m", RecipeError, r"must end in \.onnx"),
         ("trained.safetensors", "folder.onnx", RecipeError, r"folder\.onnx is a folder"),
         ("trained.safetensors", "bare.pth/m.onnx", DataError, r"m\.onnx cannot be written: .*file"),
@@ -212,14 +220,14 @@ def test_bad_input_is_refused_by_name_and_touches_nothing(
         (tmp_path / name).mkdir()
     before = snapshot(tmp_path)
     with pytest.raises(error, match=message):
-        export_onnx(tmp_path / weights, tmp_path / out, generator=rng())
+        export_network(tmp_path / weights, tmp_path / out, generator=rng())
     assert snapshot(tmp_path) == before
 
 
 def test_another_weights_card_is_not_even_overwritten_when_asked(source, tmp_path) -> None:
     weights = copy_of(source("iresnet"), tmp_path)
     with pytest.raises(RecipeError, match="is the card of"):
-        export_onnx(weights, weights.with_suffix(".onnx"), generator=rng(), overwrite=True)
+        export_network(weights, weights.with_suffix(".onnx"), generator=rng(), overwrite=True)
     assert load_backbone(weights)
 
 
@@ -227,14 +235,14 @@ def test_overwrite_replaces_the_pair(source, instant, tmp_path) -> None:
     out = tmp_path / "m.onnx"
     out.write_text("old")
     card_path(out).write_text("old")
-    done = export_onnx(source("iresnet"), out, generator=rng(), overwrite=True)
+    done = export_network(source("iresnet"), out, generator=rng(), overwrite=True)
     assert read_card(out) == done.card
 
 
 def test_a_folder_that_may_not_be_written_is_refused_first(source, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("os.access", lambda path, mode: Path(path) != tmp_path)
     with pytest.raises(DataError, match=r"m\.onnx cannot be written: .* not yours to write in"):
-        export_onnx(source("iresnet"), tmp_path / "new" / "m.onnx", generator=rng())
+        export_network(source("iresnet"), tmp_path / "new" / "m.onnx", generator=rng())
     assert not list(tmp_path.iterdir())
 
 
@@ -242,9 +250,9 @@ def test_a_write_that_fails_leaves_nothing(source, instant, tmp_path, monkeypatc
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pocketface.deploy.onnx_export.write_card", full)
+    monkeypatch.setattr("pocketface.deploy.export.write_card", full)
     with pytest.raises(DataError, match=r"m\.onnx cannot be written: No space left"):
-        export_onnx(source("iresnet"), tmp_path / "m.onnx", generator=rng())
+        export_network(source("iresnet"), tmp_path / "m.onnx", generator=rng())
     assert not list(tmp_path.iterdir())
 
 
@@ -261,17 +269,17 @@ def test_a_file_that_differs_is_refused_and_nothing_is_left(
 ) -> None:
     spoil(instant, factor)
     with pytest.raises(ExportError, match=r"does not compute what .* Nothing was"):
-        export_onnx(source("iresnet"), tmp_path / "new" / "m.onnx", generator=rng())
+        export_network(source("iresnet"), tmp_path / "new" / "m.onnx", generator=rng())
     assert not list(tmp_path.iterdir())
 
 
 def test_a_file_that_differs_does_not_replace_an_older_one(source, instant, tmp_path) -> None:
     out = tmp_path / "m.onnx"
-    export_onnx(source("iresnet"), out, generator=rng())
+    export_network(source("iresnet"), out, generator=rng())
     before = snapshot(tmp_path)
     spoil(instant, 1.01)
     with pytest.raises(ExportError):
-        export_onnx(source("iresnet"), out, generator=rng(), overwrite=True)
+        export_network(source("iresnet"), out, generator=rng(), overwrite=True)
     assert snapshot(tmp_path) == before
 
 
@@ -283,16 +291,25 @@ def test_broken_weights_are_told_as_such(source, instant, tmp_path) -> None:
     card = ModelCard.model_validate_json(card_path(weights).read_text())
     write_card(weights, card.model_copy(update={"sha256": sha256_of(weights)}))
     with pytest.raises(WeightsError, match="not finite"):
-        export_onnx(weights, tmp_path / "m.onnx", generator=rng())
+        export_network(weights, tmp_path / "m.onnx", generator=rng())
     assert not list(tmp_path.glob("m.*"))
 
 
-def test_a_missing_exporter_names_the_extra() -> None:
+@pytest.mark.parametrize(
+    ("missing", "target", "extra"),
+    [
+        ("onnx", "onnx", "train,export"),
+        ("torch", "onnx", "train"),
+        ("openvino", "openvino", "train,export,openvino"),
+    ],
+)
+def test_a_missing_exporter_names_the_extra(missing, target, extra) -> None:
     code = (
-        "import sys; sys.modules['onnx'] = None\n"
+        f"import sys; sys.modules[{missing!r}] = None\n"
+        "from pocketface.deploy.targets import find_target\n"
         "from pocketface.errors import MissingExtraError\n"
-        "try:\n    import pocketface.deploy\n"
+        f"try:\n    find_target({target!r}).exporter()\n"
         "except MissingExtraError as error:\n    print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "pip install 'pocketface[export]'" in done.stdout
+    assert f"pip install 'pocketface[{extra}]'" in done.stdout

@@ -1,7 +1,7 @@
 """`pocketface export`: trained weights to a file for a device."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -9,26 +9,98 @@ if TYPE_CHECKING:
     from pocketface.deploy import Export
 
 
+def _show_targets(wanted: bool) -> None:
+    """Print the table of targets and end; it needs nothing of what they need."""
+    if not wanted:
+        return
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    from pocketface.deploy.targets import TARGETS
+
+    names = ("target", "writes", "runs in", "extras", "options")
+    columns = [Column(name, no_wrap=name != "options") for name in names]
+    table = Table(*columns, box=None, pad_edge=False)
+    for target in TARGETS.values():
+        table.add_row(
+            target.name,
+            " ".join((target.suffix, *target.companions, ".json")),
+            target.runtime,
+            ",".join(target.extras),
+            " ".join(f"--{name}" for name in target.options),
+        )
+    Console().print(table)
+    typer.echo("\n.json is the card. Extras: pip install 'pocketface[EXTRAS]'")
+    raise typer.Exit
+
+
 def export(
     weights: Annotated[Path, typer.Argument(help="A .safetensors file with its card beside it.")],
-    out: Annotated[Path, typer.Argument(help="The .onnx file to write.")],
+    out: Annotated[Path, typer.Argument(help="The file to write: .onnx, or as the target says.")],
+    target: Annotated[
+        str, typer.Option("--target", "-t", help="Format of the file; see --targets.")
+    ] = "onnx",
+    targets: Annotated[  # noqa: ARG001 - its callback answers
+        bool,
+        typer.Option(
+            "--targets",
+            "--list",
+            help="Print the table of targets and end.",
+            is_eager=True,
+            callback=_show_targets,
+        ),
+    ] = False,
+    input_kind: Annotated[
+        str,
+        typer.Option(
+            "--input",
+            metavar="float|uint8",
+            help="What the file takes: float32 (N, 3, S, S), normalised; or uint8 RGB pixels "
+            "(N, S, S, 3), which it normalises itself.",
+        ),
+    ] = "float",
+    output_kind: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            metavar="raw|unit",
+            help="What it gives: embeddings as computed; or of unit length, with their lengths "
+            "as a second output.",
+        ),
+    ] = "raw",
+    batch: Annotated[
+        int | None, typer.Option("--batch", help="Fix the batch size.", show_default="any")
+    ] = None,
     opset: Annotated[int, typer.Option("--opset", help="ONNX operator set, 18 to 23.")] = 18,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the file if it is there already.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> None:
-    """Write a network as an ONNX file, checked against the network it came from."""
+    """Write a network as a file for a device, checked against the network it came from.
+
+    The card (thresholds, preprocessing, licence) goes into the file: it can be used alone.
+    """
     from rich.console import Console
 
     console = Console(stderr=True)
-    with console.status("Tracing, and comparing with the source; half a minute is usual"):
+    with console.status("Writing, and comparing with the source"):
         import numpy as np
 
-        from pocketface.deploy import export_onnx
+        from pocketface.deploy import ExportOptions, export_network
 
-        done = export_onnx(
-            weights, out, generator=np.random.default_rng(0), opset=opset, overwrite=overwrite
+        done = export_network(
+            weights,
+            out,
+            generator=np.random.default_rng(0),
+            target=target,
+            options=ExportOptions(
+                input=cast(Any, input_kind),
+                output=cast(Any, output_kind),
+                batch=batch,
+                opset=opset,
+            ),
+            overwrite=overwrite,
         )
     _print_json(done) if as_json else _print_text(done, weights)
 
@@ -40,11 +112,13 @@ def _print_json(done: "Export") -> None:
     from pocketface.card import card_path
 
     answer = {
+        "target": done.target,
         "path": str(done.path),
+        "companions": [str(path) for path in done.companions],
         "card": str(card_path(done.path)),
         "sha256": done.card.sha256,
         "bytes": done.bytes,
-        "opset": done.opset,
+        **asdict(done.options),
         "parity": asdict(done.parity),
         "seconds": round(done.seconds, 3),
     }
@@ -54,16 +128,19 @@ def _print_json(done: "Export") -> None:
 def _print_text(done: "Export", weights: Path) -> None:
     from pocketface.card import card_path
 
-    parity = done.parity
+    parity, options = done.parity, done.options
+    files = " + ".join([str(done.path), *(path.suffix for path in done.companions)])
+    takes = "float32 (N, 3, S, S)" if options.input == "float" else "uint8 RGB (N, S, S, 3)"
+    gives = "raw embeddings" if options.output == "raw" else "embeddings of length 1, and lengths"
     following = (
         f"pocketface verify A.jpg B.jpg --weights {done.path}"
         if done.card.thresholds
         else f"pocketface evaluate {done.path} PAIRS"
     )
     typer.echo(
-        f"{done.path}: {done.bytes / 1e6:.2f} MB, opset {done.opset}, in {done.seconds:.1f} s\n"
-        f"Same embeddings as {weights.name} on {parity.faces} images: cosine at least "
+        f"{files}: {done.bytes / 1e6:.2f} MB in {done.seconds:.1f} s; takes {takes}, gives {gives}"
+        f"\nSame embeddings as {weights.name} on {parity.faces} images: cosine at least "
         f"1 - {1 - parity.cosine:.1g}, relative difference at most {parity.relative:.1g}\n"
-        f"Card: {card_path(done.path)}\n"
+        f"Card: in the file, and in {card_path(done.path)}\n"
         f"Next: {following}"
     )

@@ -23,26 +23,50 @@ from pocketface.deploy.graph import (
     Relu,
 )
 
-OUTPUT, BATCH = "embeddings", "batch"
-"""Names of the output (batch, D) and of the first axis."""
+OUTPUT, LENGTHS, BATCH = "embeddings", "lengths", "batch"
+"""Names of the outputs (batch, D) and (batch, 1), and of the first axis."""
+
+_LEAST_LENGTH = 1e-12
+"""What a zero embedding is divided by, as torch's own `normalize` does: it stays zero."""
 
 
 def write_graph(
-    graph: Graph, image_size: int, opset: int, metadata: Mapping[str, str]
+    graph: Graph,
+    image_size: int,
+    opset: int,
+    metadata: Mapping[str, str],
+    *,
+    pixels: bool = False,
+    unit: bool = False,
+    batch: int | None = None,
 ) -> onnx.ModelProto:
-    """The ONNX model of `graph` for images float32 (batch, 3, image_size, image_size), normalised.
+    """The ONNX model of `graph` for images float32 (batch, 3, image_size, image_size).
 
-    It gives `embeddings` float32 (batch, D) for any batch. `metadata` is kept in the file. The
-    format's version is the least that knows the operators, so that older runtimes read it.
+    It gives `embeddings` float32 (batch, D) for any batch, or for this `batch` only. `metadata` is
+    kept in the file. With `pixels` it takes uint8 (batch, image_size, image_size, 3) instead, for
+    a graph of `take_pixels`. With `unit` the embeddings are divided by their length, which is a
+    second output `lengths` (batch, 1). The format's version is the least that knows the operators,
+    so that older runtimes read it.
     """
     writer = _Writer(graph)
+    if pixels:
+        writer.begin_with_pixels()
+    if unit:
+        writer.end_with_unit_length()
     for node in graph.nodes:
         writer.write(node)
+    sides = [image_size, image_size, 3] if pixels else [3, image_size, image_size]
+    images = onnx.TensorProto.UINT8 if pixels else onnx.TensorProto.FLOAT
+    outputs = {OUTPUT: graph.channels[graph.output]} | ({LENGTHS: 1} if unit else {})
+    rows = batch or BATCH
     made = helper.make_graph(
-        writer.nodes,
-        metadata.get("architecture", "network"),
-        [_value(graph.input, [BATCH, 3, image_size, image_size])],
-        [_value(OUTPUT, [BATCH, graph.channels[graph.output]])],
+        [*writer.before, *writer.nodes, *writer.after],
+        "network",
+        [helper.make_tensor_value_info(graph.input, images, [rows, *sides])],
+        [
+            helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [rows, width])
+            for name, width in outputs.items()
+        ],
         writer.weights,
     )
     opsets = [helper.make_opsetid("", opset)]
@@ -57,19 +81,41 @@ def write_graph(
     return model
 
 
-def _value(name: str, shape: Sequence[int | str]) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
-
-
 class _Writer:
     """The nodes and weights of an ONNX graph, under the shortest names."""
 
     def __init__(self, graph: Graph) -> None:
         self.nodes: list[onnx.NodeProto] = []
+        self.before: list[onnx.NodeProto] = []
+        self.after: list[onnx.NodeProto] = []
         self.weights: list[onnx.TensorProto] = []
+        self._graph = graph
         self._names = {graph.input: graph.input, graph.output: OUTPUT}
         self._taken = 0
         self._maps = {graph.input}  # the values that are maps, not rows
+
+    def begin_with_pixels(self) -> None:
+        """Let the graph's input be what its pixels are in the order of its maps."""
+        given, turned, numbers = self._graph.input, self._new(), self._new()
+        self._names[given] = numbers
+        self.before = [
+            helper.make_node("Transpose", [given], [turned], perm=[0, 3, 1, 2]),
+            helper.make_node("Cast", [turned], [numbers], to=onnx.TensorProto.FLOAT),
+        ]
+
+    def end_with_unit_length(self) -> None:
+        """Divide the graph's output by its length."""
+        raw, axes, least, divisor = (self._new() for _ in range(4))
+        self._names[self._graph.output] = raw
+        self.weights += [
+            numpy_helper.from_array(np.array([1], np.int64), axes),
+            numpy_helper.from_array(np.array(_LEAST_LENGTH, np.float32), least),
+        ]
+        self.after = [
+            helper.make_node("ReduceL2", [raw, axes], [LENGTHS], keepdims=1),
+            helper.make_node("Max", [LENGTHS, least], [divisor]),
+            helper.make_node("Div", [raw, divisor], [OUTPUT]),
+        ]
 
     def write(self, node: Node) -> None:
         """Append the node."""
@@ -115,7 +161,9 @@ class _Writer:
 
     def _write_affine(self, node: Node, affine: Affine) -> None:
         channels = len(affine.scale)
-        if node.inputs[0] in self._maps:
+        if node.inputs[0] in self._maps and (affine.scale == 1).all():
+            self._put(node, "Add", [affine.shift.reshape(-1, 1, 1)])
+        elif node.inputs[0] in self._maps:
             # A depthwise convolution keeps the runtime's layout, a batch norm does not.
             weight = affine.scale.reshape(channels, 1, 1, 1)
             self._put(node, "Conv", [weight, affine.shift], kernel_shape=[1, 1], group=channels)
