@@ -18,12 +18,13 @@ def compare_files(embedder: Embedder, first: Path, second: Path, *, flip: bool) 
     `flip` sums the embeddings of image and mirror. Raises DataError if a file cannot be read or
     is no square image, and what `embedder.embed` raises.
     """
-    faces = [_read_face(first), _read_face(second)]
+    faces = [read_image(first), read_image(second)]
     directions = unit(embed_faces(embedder, faces, flip=flip), [str(first), str(second)])
     return float(similarity_of(squared_distances(directions[:1], directions[1:]))[0])
 
 
-def _read_face(path: Path) -> npt.NDArray[np.uint8]:
+def read_image(path: Path) -> npt.NDArray[np.uint8]:
+    """Decode an image file to uint8 (H, W, 3) RGB. Raises DataError if it cannot be read."""
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -69,7 +69,7 @@ def check_faces(images: npt.NDArray[np.uint8]) -> None:
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
         raise DataError(
             "faces must be a uint8 array of shape (N, H, W, 3), RGB. "
-            f"Got {images.dtype} {images.shape}."
+            f"Got {images.dtype} {images.shape}.{_mend(images)}"
         )
     height, width = images.shape[1:3]
     if height != width or height == 0:
@@ -77,6 +77,23 @@ def check_faces(images: npt.NDArray[np.uint8]) -> None:
             f"aligned faces are square, got {width} x {height} pixels (width x height). "
             "Align and crop the photographs first; stretching them would spoil the faces."
         )
+
+
+def _mend(images: npt.NDArray[np.generic]) -> str:
+    """What to do about an array of another kind, where it can be told."""
+    if images.dtype != np.uint8:
+        return " Give pixels 0 to 255, not normalised: that is done here."
+    if images.ndim == 4 and images.shape[3] == 1:
+        return " These are grey: repeat the channel, np.repeat(images, 3, axis=3)."
+    if images.ndim == 4 and images.shape[3] == 4:
+        return " The fourth channel is transparency: leave it out, images[..., :3]."
+    if images.ndim == 4 and images.shape[1] == 3:
+        return " Put the channels last: images.transpose(0, 2, 3, 1)."
+    if images.ndim == 3 and images.shape[2] == 3:
+        return " One face is a batch of one: images[None]."
+    if images.ndim == 3:
+        return " These are grey: make them RGB, np.repeat(images[..., None], 3, axis=3)."
+    return ""
 
 
 def check_embeddings(
