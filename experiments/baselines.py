@@ -3,8 +3,11 @@
 Both look at the middle 64 x 64 of the aligned face, grey, at 32 x 32, each image brought to mean
 0 and deviation 1: the window and the scaling that serve them best of those tried on these pairs,
 so the yardstick is a high one.
+
+    python experiments/baselines.py --data ../shared/data
 """
 
+import argparse
 import json
 from pathlib import Path
 
@@ -69,3 +72,15 @@ def measure_baselines(data: Path) -> dict[str, float]:
             learnt, replicates=0
         ).result.accuracy.value,
     }
+
+
+def main() -> None:
+    """Print the accuracies."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    for name, accuracy in measure_baselines(parser.parse_args().data).items():
+        print(f"{name}: {accuracy:.2%}")
+
+
+if __name__ == "__main__":
+    main()

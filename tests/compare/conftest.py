@@ -10,7 +10,7 @@ import torch
 import yaml
 from in_process import Here
 
-from pocketface.compare.design import read_design
+from pocketface.compare.design_file import read_design
 from pocketface.compare.findings import Findings
 from pocketface.compare.jobs import Outcome
 from pocketface.compare.sitting import Options, Sitting
@@ -60,16 +60,15 @@ def content(people) -> Callable[..., dict[str, Any]]:
                 "data": {"workers": 0, "in_memory": True},
                 "batch_size": 8,
             },
-            "set": {"data.train": [str(people / "train")], "epochs": 2},
+            "set": {"data.train": ["$faces/train"], "epochs": 2},
             "seeds": 2,
             "prepare": {"teacher": {"set": {"epochs": 3, "milestones": True}}},
             "arms": {
                 "alone": {"title": "student alone"},
                 "taught": {"teacher": "$teacher", "set": {"distill.cache": "$out/cache"}},
             },
-            "measure": {
-                "Toy pairs": {"path": str(people / "pairs.json"), "images": str(people / "test")}
-            },
+            "names": {"faces": str(people)},
+            "measure": {"Toy pairs": {"path": "$faces/pairs.json", "images": "$faces/test"}},
             "fixed": {"raw pixels": "pixels"},
             "replicates": 20,
         }

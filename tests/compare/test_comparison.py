@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pocketface.benchmarks.replicates import read_replicates
-from pocketface.compare.design import read_design
+from pocketface.compare.design_file import read_design
 from pocketface.compare.jobs import Outcome
 from pocketface.compare.sitting import Options, Sitting
 from pocketface.compare.view import seconds_left

@@ -5,10 +5,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pocketface.compare.design import folder_name, read_design
+from pocketface.compare.design_file import read_design
+from pocketface.compare.names import folder_name
 from pocketface.compare.plan import plan_runs
+from pocketface.compare.seeds import FEWEST
 from pocketface.errors import RecipeError
 from pocketface.models.genotype import CIFAR10
+
+REPO = Path(__file__).resolve().parents[2]
 
 LEAST = {
     "title": "x",
@@ -76,7 +80,9 @@ def test_the_example_of_the_module(tmp_path):
         ({"arms": {"a/b": {}}}, "Got 'a/b'; its title may be anything"),
         ({"arms": {"figures": {}}}, "none of prepared, fixed, figures, logs"),
         ({"arms": {True: {}}}, "a name must be text, got True"),
-        ({"prepare": {"my-teacher": {}}}, "used as $my-teacher: letters, digits and _ only"),
+        ({"prepare": {"my-teacher": {}}}, "name it as $my-teacher: letters, digits and _ only"),
+        ({"names": {"seed": "x"}}, "neither out nor seed. Got 'seed'"),
+        ({"names": {"t": "x"}, "prepare": {"t": {}}}, "$t is among 'names' and prepared"),
         ({"prepare": {"out": {}}}, "neither out nor seed"),
         ({"prepare": {"b": {}}}, "'b' is prepared and an arm too"),
         ({"measure": {"A b": "x", "a_B": "y"}}, "letters and digits must differ. Got A b, a_B"),
@@ -158,6 +164,8 @@ def test_a_recipe_written_out(plan):
 
 def test_dollar_names(plan):
     runs = plan(
+        names={"faces": "/faces"},
+        set={"data.people": "$faces/people.json"},
         prepare={"t": {"set": {"data.licence": "$$1 for $seed"}}, "own": {"seed": "each"}},
         arms={
             "a": {"teacher": "$t", "set": {"distill.cache": "$out/cache"}},
@@ -171,6 +179,7 @@ def test_dollar_names(plan):
     assert a.needs == (Path("out/prepared/t/seed_0"),)
     assert b.recipe.model.init == Path("out/prepared/own/seed_1/last.safetensors")
     assert b.recipe.data.train == (Path("x_1"),)
+    assert b.recipe.data.people == Path("/faces/people.json")
     assert b.needs == (Path("out/prepared/own/seed_1"),)
     assert runs["t, seed 0"].recipe.data.licence == "$1 for 0"
 
@@ -206,6 +215,16 @@ def test_genotypes_by_preset_and_by_file(plan, tmp_path):
     )
     assert runs["a, seed 1"].recipe.model.options["genotype"] == "cifar10"
     assert runs["b, seed 1"].recipe.model.options["genotype"] == CIFAR10.to_dict()
+
+
+@pytest.mark.parametrize(
+    "path", sorted((REPO / "experiments").glob("*.yaml")), ids=lambda p: p.stem
+)
+def test_the_experiments_can_be_planned(path, tmp_path):
+    design = read_design(path)
+    runs = plan_runs(design, tmp_path)
+    assert len(design.seeds) >= FEWEST
+    assert len(runs) >= len(design.seeds) * len(design.arms)
 
 
 def test_folder_names():

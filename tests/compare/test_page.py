@@ -203,7 +203,7 @@ def test_the_picture_grows_with_what_it_shows(sets):
 
 def test_what_a_finished_comparison_leaves(whole, content, write, tmp_path, pictures):
     """All files, from real logs."""
-    from pocketface.compare.design import read_design
+    from pocketface.compare.design_file import read_design
     from pocketface.compare.plan import plan_runs
 
     out, findings, _ = whole

@@ -41,7 +41,7 @@ def compare(
 
     from rich.console import Console
 
-    from pocketface.compare.design import read_design
+    from pocketface.compare.design_file import read_design
     from pocketface.compare.process import start_process
     from pocketface.compare.publish import publish
     from pocketface.compare.sitting import Options, Sitting

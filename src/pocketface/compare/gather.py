@@ -46,10 +46,8 @@ class Evidence:
     fixed: Mapping[str, Mapping[str, Measured]]
 
 
-def gather(
-    design: Design, out: Path, planned: Sequence[PlannedRun], measuring: Measuring
-) -> Evidence:
-    """Read everything that is finished in `out`.
+def gather(design: Design, planned: Sequence[PlannedRun], measuring: Measuring) -> Evidence:
+    """Read everything that is finished.
 
     Raises PocketFaceError if a finished run or a report is spoilt.
     """
@@ -62,7 +60,7 @@ def gather(
                 found = measuring.read(subject_of(run), name)
                 if found is not None:
                     measured[run.folder, name] = found
-        for subject in measuring.subjects(out):
+        for subject in measuring.subjects:
             found = measuring.read(subject, name)
             if found is not None:
                 fixed.setdefault(subject.name, {})[name] = found

@@ -14,7 +14,8 @@ from pocketface.benchmarks.replicates import Floats, read_replicates
 from pocketface.benchmarks.report import Measurement, write_report
 from pocketface.benchmarks.result import Estimate
 from pocketface.card import read_card
-from pocketface.compare.design import PIXELS, Benchmark, Design, Fixed, folder_name, near_name
+from pocketface.compare.design import PIXELS, Design, Fixed
+from pocketface.compare.names import filled, folder_name, near_name
 from pocketface.compare.plan import PlannedRun
 from pocketface.embedding.embedder import fingerprint_of
 from pocketface.embedding.load import load_embedder
@@ -63,44 +64,52 @@ class Measuring:
     of the design, if one of them cannot be used.
     """
 
-    def __init__(self, design: Design) -> None:
+    def __init__(self, design: Design, out: Path) -> None:
         self.design = design
+        self.out = out
+        words = design.names | {"out": str(out)}
+        self.sets: dict[str, tuple[Path, Path | None]] = {}
         self.contents: dict[str, str | None] = {}
+        self.subjects: list[Subject] = []
         self.fingerprints: dict[str, str] = {}
         for name, benchmark in design.measure.items():
-            self.contents[name] = self._content(name, benchmark)
+            try:
+                path, images = (filled(text, words) for text in (benchmark.path, benchmark.images))
+                self.sets[name] = (Path(path), None if images is None else Path(images))
+                self.contents[name] = self._content(*self.sets[name])
+            except PocketFaceError as error:
+                raise type(error)(f"measure.{name}: {error}") from error
         for name, fixed in design.fixed.items():
-            self.fingerprints[name] = _fingerprint(name, fixed)
+            try:
+                weights = Path(filled(fixed.weights, words))
+                self.fingerprints[name] = _fingerprint(weights, fixed)
+            except PocketFaceError as error:
+                raise type(error)(
+                    f"fixed.{name}: {error} In a comparison it is said so: {{weights: FILE, "
+                    "preprocessing: {image_size: ..., mean: ..., std: ...}, architecture: NAME}."
+                ) from error
+            folder = out / "fixed" / folder_name(name)
+            self.subjects.append(Subject(name, weights, folder, fixed))
 
-    def _content(self, name: str, benchmark: Benchmark) -> str | None:
+    def _content(self, path: Path, images: Path | None) -> str | None:
         """The content identity of a pair set; None for a folder, which is opened when measured."""
-        if benchmark.path.is_dir():
-            if PIXELS in (fixed.weights for fixed in self.design.fixed.values()):
-                raise RecipeError(
-                    f"measure.{name}: {benchmark.path} is a folder, and pixels can be measured on "
-                    "pairs only: leave the fixed network 'pixels' out."
-                )
-            return None
-        try:
-            return PairBenchmark.load(benchmark.path, benchmark.images).data
-        except PocketFaceError as error:
-            raise type(error)(f"measure.{name}: {error}") from error
-
-    def subjects(self, out: Path) -> list[Subject]:
-        """The fixed networks."""
-        return [
-            Subject(name, Path(fixed.weights), out / "fixed" / folder_name(name), fixed)
-            for name, fixed in self.design.fixed.items()
-        ]
+        if not path.is_dir():
+            return PairBenchmark.load(path, images).data
+        if PIXELS in (fixed.weights for fixed in self.design.fixed.values()):
+            raise RecipeError(
+                f"{path} is a folder, and pixels can be measured on pairs only: leave the fixed "
+                f"network '{PIXELS}' out."
+            )
+        return None
 
     def command(self, subject: Subject, benchmark: str, threads: int | None) -> list[str]:
         """The words of `pocketface evaluate` for a network."""
-        entry = self.design.measure[benchmark]
-        words = ["evaluate", str(subject.weights), str(entry.path)]
+        path, images = self.sets[benchmark]
+        words = ["evaluate", str(subject.weights), str(path)]
         words += ["--out", str(subject.report(benchmark).parent), "--no-card"]
         words += ["--replicates", str(self.design.replicates), "--seed", "0"]
         words += [] if self.design.flip else ["--no-flip"]
-        words += [] if entry.images is None else ["--images", str(entry.images)]
+        words += [] if images is None else ["--images", str(images)]
         words += [] if threads is None else ["--threads", str(threads)]
         if subject.fixed is not None and subject.fixed.preprocessing is not None:
             given = subject.fixed.preprocessing
@@ -139,8 +148,7 @@ class Measuring:
 
     def measure_pixels(self, subject: Subject, benchmark: str) -> None:
         """Write the report on raw pixels."""
-        entry = self.design.measure[benchmark]
-        run = PairBenchmark.load(entry.path, entry.images).run(
+        run = PairBenchmark.load(*self.sets[benchmark]).run(
             PixelEmbedder(),
             flip=self.design.flip,
             replicates=self.design.replicates,
@@ -177,14 +185,7 @@ def subject_of(run: PlannedRun) -> Subject:
     return Subject(run.name, run.weights, run.folder / "reports")
 
 
-def _fingerprint(name: str, fixed: Fixed) -> str:
+def _fingerprint(weights: Path, fixed: Fixed) -> str:
     if fixed.weights == PIXELS:
         return PixelEmbedder.fingerprint
-    try:
-        path = Path(fixed.weights)
-        return load_embedder(path, fixed.preprocessing, None, fixed.architecture).fingerprint
-    except PocketFaceError as error:
-        raise RecipeError(
-            f"fixed.{name}: {error} In a comparison it is said so: {{weights: FILE, "
-            f"preprocessing: {{image_size: ..., mean: ..., std: ...}}, architecture: NAME}}."
-        ) from error
+    return load_embedder(weights, fixed.preprocessing, None, fixed.architecture).fingerprint

@@ -1,13 +1,13 @@
 """From the design of a comparison to its runs: which recipe in which folder, in which order."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from string import Template
 from typing import Any
 
 from pocketface.compare.design import Arm, Design, Prepared
+from pocketface.compare.names import dollar_names, filled
 from pocketface.errors import RecipeError
 from pocketface.models.genotype import PRESETS, Genotype
 from pocketface.train.recipe import Recipe, load_recipe, parse_recipe
@@ -87,18 +87,19 @@ def _run(
     *,
     prepared: bool,
 ) -> PlannedRun:
-    words = {key: str(path) for key, path in places.items()} | {"out": str(out), "seed": str(seed)}
+    words = design.names | {key: str(path) for key, path in places.items()}
+    words |= {"out": str(out), "seed": str(seed)}
     try:
         changes = _merged(design.changes, _changes(arm))
         if "seed" in changes:
             raise RecipeError("a seed is not set by key: the design's 'seeds' says them all.")
         base = design.recipe if arm.recipe is None else arm.recipe
-        used = set(_identifiers([changes, base]))
-        changes = _filled(changes, words)
+        used = set(dollar_names([changes, base]))
+        changes = filled(changes, words)
         genotype = changes.get("model.options.genotype")
         if isinstance(genotype, str) and genotype not in PRESETS:
             changes["model.options.genotype"] = Genotype.load(Path(genotype)).to_dict()
-        recipe = _recipe(_filled(base, words), changes | {"seed": seed})
+        recipe = _recipe(filled(base, words), changes | {"seed": seed})
     except RecipeError as error:
         place = "prepare" if prepared else "arms"
         raise RecipeError(f"{place}.{name}: {error}") from error
@@ -141,40 +142,3 @@ def _recipe(base: str | dict[str, Any], changes: Mapping[str, Any]) -> Recipe:
             place = inner
         place[last] = value
     return parse_recipe(content, "the recipe")
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        yield from _strings(value.values())
-    elif isinstance(value, Iterable):
-        for inner in value:
-            yield from _strings(inner)
-
-
-def _identifiers(value: Any) -> Iterator[str]:
-    for text in _strings(value):
-        yield from Template(text).get_identifiers()
-
-
-def _filled(value: Any, words: Mapping[str, str]) -> Any:
-    """`value` with the dollar names in its texts replaced."""
-    if isinstance(value, str):
-        try:
-            return Template(value).substitute(words)
-        except KeyError as error:
-            known = ", ".join(f"${name}" for name in words)
-            raise RecipeError(
-                f"'{value}' names ${error.args[0]}, which is nothing here. Known: {known}; what is "
-                "prepared is known to what comes after it."
-            ) from error
-        except ValueError as error:
-            raise RecipeError(
-                f"'{value}': a dollar sign begins a name, as in $out; write $$ for the sign itself."
-            ) from error
-    if isinstance(value, Mapping):
-        return {key: _filled(inner, words) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_filled(inner, words) for inner in value]
-    return value

@@ -56,12 +56,12 @@ class Sitting:
         self.options = options
         self.planned = plan_runs(design, out)
         self.costs = budgets(self.planned)
-        self.measuring = Measuring(design)
+        self.measuring = Measuring(design, out)
         check_unchanged(self.planned)
 
     def findings(self) -> Findings:
         """What is known so far."""
-        evidence = gather(self.design, self.out, self.planned, self.measuring)
+        evidence = gather(self.design, self.planned, self.measuring)
         return find(self.design, self.planned, self.costs, evidence)
 
     def carry_out(
@@ -81,7 +81,7 @@ class Sitting:
             locked(self.out) as lock,
             Stop(None if self.options.minutes is None else 60 * self.options.minutes) as stop,
         ):
-            for subject in self.measuring.subjects(self.out):
+            for subject in self.measuring.subjects:
                 for name in self.design.measure:
                     if subject.fixed is not None and subject.fixed.weights == PIXELS:
                         self._pixels(subject, name)
@@ -116,7 +116,7 @@ class Sitting:
     def _jobs(self) -> list[Job]:
         jobs = [
             self._measuring_job(subject, benchmark, ())
-            for subject in self.measuring.subjects(self.out)
+            for subject in self.measuring.subjects
             for benchmark in self.design.measure
             if not self.measuring.is_measured(subject, benchmark)
         ]
