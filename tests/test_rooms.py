@@ -30,7 +30,7 @@ ROOMS: dict[str, set[str]] = {
 }
 """A room and the rooms that it may import; nobody imports `cli`, which may import all."""
 
-LAZY = {("embedding", "models")}
+LAZY = {("embedding", "models"), ("__init__", "embedding")}
 """Allowed inside functions, and in modules that are only imported so."""
 
 TORCH_MODULES = {
@@ -122,10 +122,13 @@ def test_every_room_is_listed() -> None:
         "import pocketface.data, pocketface.embedding, pocketface.benchmarks.pair_benchmark",
         "import pocketface.benchmarks.report",
         "import pocketface.cli.main",
+        "import pocketface.deploy.targets",
+        "import pocketface.embedding.onnx_embedder",
     ],
 )
 def test_the_plain_install_needs_no_torch(statement: str) -> None:
     blocked = "import sys; sys.modules['torch'] = None; sys.modules['lightning_fabric'] = None; "
+    blocked += "sys.modules['onnx'] = sys.modules['openvino'] = None; "
     done = subprocess.run(
         [sys.executable, "-c", blocked + statement], capture_output=True, text=True, check=False
     )
@@ -139,3 +142,13 @@ def test_the_command_line_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("statement", ["import pocketface", "from pocketface import Embedder"])
+def test_the_package_is_light_until_it_loads_a_network(statement: str) -> None:
+    """Counted, not timed: a hundred small modules take some hundredths of a second."""
+    code = f"import sys; before = set(sys.modules); {statement}; print(*set(sys.modules) - before)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    names = {name.split(".")[0] for name in done.stdout.split()}
+    assert names - {"pocketface"} <= sys.stdlib_module_names
+    assert len(done.stdout.split()) < 100
