@@ -15,6 +15,7 @@ from pocketface.cli import (
     evaluate,
     export,
     models,
+    profile,
     table,
     train,
     verify,
@@ -39,6 +40,7 @@ app.command("embed")(embed.embed)
 app.command("calibrate")(calibrate.calibrate)
 app.command("verify")(verify.verify)
 app.command("export")(export.export)
+app.command("profile")(profile.profile)
 app.add_typer(data.app, name="data")
 
 

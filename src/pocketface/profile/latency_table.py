@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Iterable
-from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple, Self, get_args
 
@@ -101,7 +100,7 @@ class LatencyTable(BaseModel):
         load: programs that ran or waited before the measuring.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(cached_property,))
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["latency_table"] = "latency_table"
     format: Literal[1] = 1
@@ -123,18 +122,23 @@ class LatencyTable(BaseModel):
             raise ValueError(f"{twice} stands in it twice")
         return self
 
-    @cached_property
+    @property
     def microseconds(self) -> dict[Piece, float]:
-        """The latency of each piece."""
+        """The latency of each piece that was measured."""
         return {entry.piece: entry.microseconds for entry in self.entries}
 
-    def latency(self, piece: Piece) -> float:
-        """Microseconds of `piece`. RecipeError where it is not in the table, with the mend."""
-        if piece.free:
-            return 0.0
-        if piece not in self.microseconds:
-            raise RecipeError(_missing(piece, self.microseconds))
-        return self.microseconds[piece]
+    def latencies(self, pieces: Iterable[Piece]) -> list[float]:
+        """Microseconds of each of `pieces`.
+
+        Raises RecipeError for the first that is not in the table, and says how to measure it.
+        """
+        known = self.microseconds
+        found = []
+        for piece in pieces:
+            if not piece.free and piece not in known:
+                raise RecipeError(_missing(piece, known))
+            found.append(0.0 if piece.free else known[piece])
+        return found
 
     def summary(self) -> str:
         """What the table was measured with, for people."""

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -14,8 +15,9 @@ from pocketface.profile.latency import latency_of
 from pocketface.profile.layers import Layers
 from pocketface.profile.machine import describe_machine, load
 from pocketface.profile.network_layers import count_macs, measure_layers
+from pocketface.profile.predict import predict_all
 from pocketface.profile.process import Worker
-from pocketface.profile.result import Measurement, ModelProfile, Profile
+from pocketface.profile.result import Measurement, ModelProfile, Prediction, Profile
 from pocketface.profile.runtimes import TORCH, runtime_version
 from pocketface.profile.subject import Subject
 from pocketface.profile.turns import Series, take_turns
@@ -29,13 +31,20 @@ _LAYER_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be measured of each network: every runtime with all threads and batches."""
+    """What is to be measured of each network: every runtime with all threads and batches.
+
+    Attributes:
+        seconds: for the turns of all variants together; opening them comes on top.
+        layers: whether the time of each layer is told too.
+        table: a latency table, from which PocketNets are to be predicted.
+    """
 
     runtimes: Sequence[str]
     threads: Sequence[int] = (1,)
     batches: Sequence[int] = (1,)
     seconds: float = 30.0
     layers: bool = False
+    table: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -57,10 +66,12 @@ def profile(
 ) -> Profile:
     """Measure all `subjects`; Ctrl-C during the turns leaves what is measured until then.
 
-    Raises WeightsError where a runtime cannot run a file.
+    Raises WeightsError where a runtime cannot run a file; RecipeError for a latency table that
+    cannot be read or lacks an operation.
     """
     disturbance = load()
     variants, notes = _variants(subjects, plan)
+    predictions = {} if plan.table is None else predict_all(subjects, plan.table)
     layers: dict[str, Layers] = {}
     if plan.layers:
         for place, subject in enumerate(subjects):
@@ -72,6 +83,7 @@ def profile(
             subject,
             [found for variant, found in measured if variant.subject is subject],
             layers.get(subject.name),
+            predictions.get(subject.name),
             notes[subject.name],
         )
         for subject in subjects
@@ -166,6 +178,7 @@ def _model(
     subject: Subject,
     measurements: Sequence[Measurement],
     layers: Layers | None,
+    prediction: Prediction | None,
     notes: tuple[str, ...],
 ) -> ModelProfile:
     cost = subject.cost
@@ -188,5 +201,6 @@ def _model(
         fingerprints=tuple(sorted(subject.fingerprints)),
         measurements=tuple(measurements),
         layers=layers,
+        prediction=prediction,
         notes=notes,
     )

@@ -57,6 +57,7 @@ def open_onnx(path: Path, name: str, size: int | None) -> Subject:
         batch=batch,
         cost=cost,
         parameters=_parameters(path, card, cost),
+        options={} if card is None else card.options,
         fingerprints=frozenset(fingerprint_of(*each) for each in known),
     )
 

@@ -129,6 +129,7 @@ def _from_weights(path: Path, name: str, source: Source, folder: Path) -> Subjec
         image_size=backbone.image_size,
         cost=cost,
         parameters=cost.parameters,
+        options=card.options,
         # A drawn network is nobody's: reports on its architecture are found by name.
         fingerprints=frozenset(
             fingerprint_of(sha256, card.preprocessing) for sha256 in known if source == "weights"

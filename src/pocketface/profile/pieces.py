@@ -78,7 +78,7 @@ def predict_latency(table: LatencyTable, genotype: Genotype, shape: Shape) -> fl
 
     Raises RecipeError for a piece that is not in the table.
     """
-    return sum(table.latency(placed.piece) for placed in pieces_of(genotype, shape)) / 1e3
+    return sum(table.latencies(placed.piece for placed in pieces_of(genotype, shape))) / 1e3
 
 
 def pieces_of_any(networks: Iterable["Backbone"]) -> list[Piece]:

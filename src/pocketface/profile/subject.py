@@ -1,8 +1,9 @@
 """What is profiled: a network as the files that the runtimes take, and what is known of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pocketface.profile.runtimes import TORCH
 from pocketface.profile.worker import Job
@@ -29,6 +30,7 @@ class Subject:
         batch: N, where the ONNX file fixes it.
         cost: of the network; None where it is not in the registry, or torch is not installed.
         parameters: numbers that are learnt; None where nothing says it.
+        options: keywords of `create_model` that build the network, where they are known.
         fingerprints: what reports may call it.
     """
 
@@ -43,6 +45,7 @@ class Subject:
     batch: int | None = None
     cost: "Cost | None" = None
     parameters: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
     fingerprints: frozenset[str] = field(default_factory=frozenset)
 
     def job(self, runtime: str, threads: int, batch: int) -> Job | None:
