@@ -1,5 +1,7 @@
 """IJB-C 1:1 at its true size on random features, against the usual plain script.
 
+Run: python bench/protocols_ijb.py [--scale 0.1] [--sizes 128] [--layouts galleries]
+
 Faces, templates and pairs are as many as IJB-C's. Each variant runs in a process of its own, from
 arrays on the disk; memory is the peak of resident memory above what the process holds once the
 libraries are loaded and the features are read. Reading the lists of text and the confidence

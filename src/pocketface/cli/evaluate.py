@@ -146,6 +146,11 @@ def evaluate(
     kind = _kind(benchmark, images)
     if check and kind != "pairs":
         raise RecipeError("--check-preprocessing needs pairs: give a .bin or a list of pairs.")
+    if kind != "ijb" and (keep_norm, detector_score) != (None, None):
+        raise RecipeError(
+            f"--keep-norm and --detector-score are for IJB-B and IJB-C; {benchmark} is not laid "
+            "out as they are. Leave the options away."
+        )
     rival = None if against is None else Rival.load(against, replicates=replicates, seed=seed)
     if weights.is_dir() and kind != "megaface":
         raise RecipeError(

@@ -73,6 +73,8 @@ def test_how_faces_count_can_be_chosen(workplace):
     assert counted(*options, out="b") == ([(True, False), (True, False)], True)
     help_text, _ = call("evaluate", "--help")
     assert "IJB-B, IJB-C" in help_text
+    with pytest.raises(RecipeError, match="--keep-norm and --detector-score are for IJB-B"):
+        call("evaluate", "tiny.onnx", "pairs.json", "--no-detector-score")
 
 
 def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(workplace, monkeypatch):

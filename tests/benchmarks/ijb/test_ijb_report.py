@@ -80,7 +80,9 @@ def test_the_schema_is_fixed(done, written):
 
 def test_rows_give_value_interval_and_what_stands_behind_it(done):
     rows = {row.figure: row for row in done.result.rows()}
-    assert len(rows) == 6 + 3 + 3
+    names = list(done.result.figures())
+    parts = names[6:]
+    assert list(rows) == [*names, *(f"{n}, G1" for n in parts), *(f"{n}, G2" for n in parts)]
     point = done.result.verification[3]
     row = rows["TAR at FAR 0.001"]
     assert row.value == f"{100 * point.tar.value:.3f} %"
@@ -89,11 +91,15 @@ def test_rows_give_value_interval_and_what_stands_behind_it(done):
         f"same person if similarity is at least {point.similarity:.4f}; FAR there "
         f"{point.measured_far.value:.3g}"
     )
-    for name in ("TPIR at FPIR 0.01", "Rank 5"):
-        assert re.fullmatch(
-            r"G1 [\d.]+ % \([\d.]+ to [\d.]+ %\); G2 [\d.]+ % \([\d.]+ to [\d.]+ %\)",
-            rows[name].remark,
-        )
+    assert rows["TPIR at FPIR 0.01"].remark == "mean of the galleries"
+    assert rows["Rank 5"].remark == "all galleries together"
+    one = done.result.identification.points[1].galleries["G2"]
+    assert rows["TPIR at FPIR 0.01, G2"] == (
+        "TPIR at FPIR 0.01, G2",
+        f"{100 * one.value:.3f} %",
+        f"{100 * one.low:.2f} to {100 * one.high:.2f} %",
+        "",
+    )
 
 
 def test_low_rates_are_warned_about(done):

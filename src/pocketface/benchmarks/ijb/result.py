@@ -151,8 +151,7 @@ class IjbResult(Record):
         return found
 
     def rows(self) -> list[Row]:
-        """The figures as text, the 1:1 protocol first."""
-        figures = self.figures()
+        """The figures as text: the 1:1 protocol, 1:N over all galleries, then each of them."""
         remarks = [
             "no threshold gives it"
             if point.similarity is None
@@ -160,13 +159,16 @@ class IjbResult(Record):
             f"{point.measured_far.value:.3g}"
             for point in self.verification
         ]
+        figures = self.figures()
         if self.identification is not None:
-            galleries = [one.galleries for one in self.identification.points]
-            galleries += [one.galleries for one in self.identification.ranks]
-            remarks += [
-                "; ".join(f"{name} {_with_interval(rate)}" for name, rate in rates.items())
-                for rates in galleries
-            ]
+            one = self.identification
+            remarks += ["mean of the galleries"] * len(one.points)
+            remarks += ["all galleries together"] * len(one.ranks)
+            parts = {f"TPIR at FPIR {point.fpir:g}": point.galleries for point in one.points}
+            parts |= {f"Rank {rank.rank}": rank.galleries for rank in one.ranks}
+            for gallery in one.gallery_sizes:
+                figures |= {f"{name}, {gallery}": part[gallery] for name, part in parts.items()}
+                remarks += [""] * len(parts)
         return [
             Row(name, percent(estimate.value), percent_interval(estimate), remark)
             for (name, estimate), remark in zip(figures.items(), remarks, strict=True)
@@ -222,8 +224,3 @@ class IjbResult(Record):
         name = column if self.pairs == pairs else self.benchmark
         tar = next(point.tar for point in self.verification if point.far == _PAPER_FAR)
         return {name: 100 * tar.value}
-
-
-def _with_interval(rate: Estimate) -> str:
-    ends = percent_interval(rate)
-    return f"{percent(rate.value)} ({ends})" if ends else percent(rate.value)
