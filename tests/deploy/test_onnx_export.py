@@ -156,7 +156,9 @@ def test_it_is_quiet_and_leaves_torch_as_it_was(source, tmp_path, capfd) -> None
         ]
 
     before = state()
-    done = export_network(source("iresnet"), tmp_path / "m.onnx", generator=rng(), options=ExportOptions(opset=21))
+    done = export_network(
+        source("iresnet"), tmp_path / "m.onnx", generator=rng(), options=ExportOptions(opset=21)
+    )
     assert state() == before
     assert capfd.readouterr() == ("", "")
     assert onnx.load(str(done.path)).opset_import[0].version == done.options.opset == 21
