@@ -20,7 +20,7 @@ from pocketface.train.step import TrainingStep
 pytestmark = pytest.mark.usefixtures("every_step")
 
 PLAIN = ["alone", "live", "cached", "multi-step", "multi-step cached"]
-WITH_STATE = ["angular", "adadistill", "ekd", "inherited"]
+WITH_STATE = ["angular", "adadistill", "ekd", "inherited", "learned", "pca"]
 LESSONS = [*PLAIN, *WITH_STATE]
 CLOCKED = ("images_per_second", "loader_wait")
 
@@ -41,6 +41,8 @@ def make_lesson(tiny_recipe, teacher_run, tiny_pairs, tmp_path_factory) -> Calla
             "multi-step cached": steps | {"cache": str(caches)},
             "angular": steps | {"loss": "angular"},
             "inherited": steps | {"loss": "inherited", "weight": 100.0},
+            "learned": steps | {"projection": "learned", "cache": str(caches)},
+            "pca": teacher | {"projection": "pca"},
             "ekd": teacher | {"loss": "ekd", "temperature": 0.1, "cache": str(caches)},
             "adadistill": teacher | {"loss": "adadistill", "cache": str(caches)},
         }[name]
@@ -48,6 +50,8 @@ def make_lesson(tiny_recipe, teacher_run, tiny_pairs, tmp_path_factory) -> Calla
         if name == "angular":
             # Wider than its teacher, so that there are mappings.
             sections["model"] = {"options": {"channels": 4, "cells": 4}}
+        if name in ("learned", "pca"):
+            sections["model"] = {"embedding_size": 24 if name == "learned" else 12}
         return tiny_recipe(**sections, validation=tiny_pairs, milestones=True)
 
     return make

@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from pocketface.data import FolderFaces, decode_rgb
+from pocketface.embedding.load import load_embedder
+from pocketface.embedding.resize import resize_faces
 from pocketface.errors import RecipeError
 from pocketface.heads import ArcFace
 from pocketface.models.weights import load_backbone
@@ -140,6 +144,70 @@ def test_a_teacher_without_a_head_has_none_to_leave(tmp_path, tiny_recipe, train
     heir = tiny_recipe(distill={"teacher": str(headless), "loss": "inherited"})
     with pytest.raises(RecipeError, match=r"had no head of its own that could be inherited"):
         train_run(heir, tmp_path / "run")
+
+
+@pytest.mark.parametrize("loss", ["embedding", "angular", "adadistill", "inherited"])
+def test_a_learned_projection_joins_any_sizes_and_the_card_says_so(
+    tmp_path, tiny_recipe, train_run, teacher_run, loss
+):
+    distill = {"teacher": str(teacher_run), "loss": loss, "projection": "learned"}
+    recipe = tiny_recipe(distill=distill, model={"embedding_size": 24}, epochs=1)
+    run = train_run(recipe, tmp_path / "run").run
+    steps = [
+        load_checkpoint(run / "checkpoints" / f"step_{n:09d}.ckpt").states["projection"]["matrix"]
+        for n in (0, 3)
+    ]
+    assert steps[0].shape == (24, 16)
+    assert not torch.equal(*steps)
+    backbone, card = load_backbone(run / "last.safetensors")
+    assert backbone.embedding_size == 24
+    assert set(load_file(run / "last.safetensors")) == set(backbone.state_dict())
+    assert "its 24 numbers were compared with the teacher's 16 through a learned" in card.notes
+    if loss != "inherited":
+        assert "cosine_to_teacher" in read_metrics(run)[0]
+
+
+@pytest.mark.parametrize("cached", [False, True])
+@pytest.mark.parametrize("loss", ["embedding", "adadistill"])
+def test_a_student_follows_the_principal_directions(
+    tmp_path, tiny_recipe, train_run, teacher_run, loss, cached
+):
+    distill = {"teacher": str(teacher_run), "loss": loss, "projection": "pca"}
+    if cached:
+        distill["cache"] = str(tmp_path / "cache")
+    recipe = tiny_recipe(distill=distill, model={"embedding_size": 6}, epochs=1)
+    run = train_run(recipe, tmp_path / "run").run
+    state = load_checkpoint(run / "last.ckpt").states["projection"]
+    # The teacher's own embeddings of all images, as the student sees them.
+    embedder = load_embedder(teacher_run / "last.safetensors")
+    faces = FolderFaces(recipe.data.train[0])
+    pixels = [resize_faces(decode_rgb(faces.encoded(i), "")[None], 32) for i in range(len(faces))]
+    rows = embedder.embed(np.concatenate(pixels)).astype(np.float64)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    _, values, right = np.linalg.svd(rows)
+    np.testing.assert_allclose(np.abs(state["basis"].numpy()), np.abs(right[:6].T), atol=5e-2)
+    kept = (values[:6] ** 2).sum() / (values**2).sum()
+    assert float(state["kept"]) == pytest.approx(kept, abs=1e-3)
+    _, card = load_backbone(run / "last.safetensors")
+    assert f"the 6 principal directions of the teacher's 16, which hold {kept:.1%}" in card.notes
+
+
+@pytest.mark.parametrize(
+    ("size", "projection", "message"),
+    [
+        (12, None, r"of 16 numbers, the student of 12. Set .* --projection pca \(or learned\)"),
+        (24, None, r"of 16 numbers, the student of 24. Set .* --projection learned"),
+        (24, "pca", r"16 numbers, which have no 24 principal directions .* --projection learned"),
+    ],
+)
+def test_sizes_that_nothing_joins_are_refused_before_the_run(
+    tmp_path, tiny_recipe, train_run, teacher_run, size, projection, message
+):
+    distill = {"teacher": str(teacher_run), "projection": projection}
+    recipe = tiny_recipe(distill=distill, model={"embedding_size": size})
+    with pytest.raises(RecipeError, match=message):
+        train_run(recipe, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,12 @@ def distill(
         Path | None,
         typer.Option("--cache", help="Folder for teacher embeddings: computed once, then reused."),
     ] = None,
+    projection: Annotated[
+        str | None,
+        typer.Option(
+            "--projection", help="Join embeddings of different sizes: pca or learned. [none]"
+        ),
+    ] = None,
     data: Data = None,
     people: People = None,
     out: Out = None,
@@ -117,6 +123,7 @@ def distill(
 
     changes = _changes(data, people, init, validate, images, epochs, seed, change)
     given: dict[str, Any] = {"teacher": teacher, "loss": loss, "weight": weight, "cache": cache}
+    given["projection"] = projection
     changes |= {
         f"distill.{key}": str(value) if isinstance(value, Path) else value
         for key, value in given.items()

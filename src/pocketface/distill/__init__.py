@@ -9,6 +9,7 @@ from pocketface.distill.embedding import EmbeddingConfig, EmbeddingDistillation
 from pocketface.distill.inherited import InheritedClassifier, InheritedConfig
 from pocketface.distill.losses import DistillationLoss
 from pocketface.distill.methods import METHODS, AnyDistillConfig
+from pocketface.distill.projection import LearnedProjection, PrincipalProjection, Projection
 from pocketface.distill.relational import RelationalConfig, RelationalDistillation
 from pocketface.distill.teacher import FaceBatch, LiveTeacher, MultiStepTeacher, Outputs, Teacher
 
@@ -29,10 +30,13 @@ __all__ = [
     "FaceBatch",
     "InheritedClassifier",
     "InheritedConfig",
+    "LearnedProjection",
     "LiveTeacher",
     "MultiStepTeacher",
     "Outputs",
     "Partners",
+    "PrincipalProjection",
+    "Projection",
     "RankAgreement",
     "RelationalConfig",
     "RelationalDistillation",

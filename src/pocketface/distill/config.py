@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal, Self
 
 import torch
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pocketface.distill.losses import DistillationLoss
 from pocketface.errors import RecipeError
@@ -68,6 +68,28 @@ class DistillConfig(BaseModel):
     architecture: str | None = Field(
         default=None, description="of a teacher that is a state dict without a card"
     )
+    projection: Literal["learned", "pca"] | None = Field(
+        default=None, description="what joins embeddings of different sizes; none: they agree"
+    )
+
+    @model_validator(mode="after")
+    def _projection_can_be(self) -> Self:
+        if self.projection is not None and not self.compares_sizes:
+            raise ValueError(
+                "this loss compares the images of a batch within each network, so that embeddings "
+                "of any two sizes fit. Leave `projection` away."
+            )
+        if self.projection == "pca" and self.multi_step:
+            raise ValueError(
+                "projection 'pca' is fitted to one teacher, and with multi_step there is another "
+                "in each epoch. Take projection: learned."
+            )
+        if self.projection == "pca" and self.inherits_head:
+            raise ValueError(
+                "the teacher's head classifies embeddings of the teacher's size, which projection "
+                "'pca' does not give. Take projection: learned."
+            )
+        return self
 
     @property
     def needs_stages(self) -> bool:

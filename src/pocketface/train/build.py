@@ -7,7 +7,14 @@ from lightning_fabric import Fabric
 
 from pocketface.card import read_card
 from pocketface.data import Faces
-from pocketface.distill import Partners, Teacher
+from pocketface.distill import (
+    DistillConfig,
+    LearnedProjection,
+    Partners,
+    PrincipalProjection,
+    Projection,
+    Teacher,
+)
 from pocketface.heads import create_head
 from pocketface.heads.margin import MarginHead
 from pocketface.models import create_model
@@ -122,12 +129,23 @@ def build_objective(
         head = create_head(recipe.head, backbone.embedding_size, people, generator)
     if recipe.distill is None or teacher is None:
         return Objective(backbone, head)
+    projection = _projection(recipe.distill, backbone, teacher, generator)
+    pca = recipe.distill.projection == "pca"
     partners = Partners(
-        embedding_size=teacher.embedding_size,
+        embedding_size=backbone.embedding_size if pca else teacher.embedding_size,
         student_stages=backbone.stage_channels,
         teacher_stages=teacher.stage_channels,
         people=people,
         head=inherited,
         generator=generator,
     )
-    return Objective(backbone, head, recipe.distill.create_loss(partners))
+    return Objective(backbone, head, recipe.distill.create_loss(partners), projection)
+
+
+def _projection(
+    config: DistillConfig, backbone: Backbone, teacher: Teacher, generator: torch.Generator
+) -> Projection | None:
+    sizes = backbone.embedding_size, teacher.embedding_size
+    if config.projection == "learned":
+        return LearnedProjection(*sizes, generator)
+    return PrincipalProjection(*sizes) if config.projection == "pca" else None

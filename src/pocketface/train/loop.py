@@ -21,6 +21,7 @@ from pocketface.train.build import (
 from pocketface.train.checkpoint import Checkpoint, Position, save_checkpoint
 from pocketface.train.curves import draw_curves
 from pocketface.train.divergence import check_loss, check_weights
+from pocketface.train.fit import fit_projection
 from pocketface.train.log import RunLog, Screen
 from pocketface.train.recipe import Recipe
 from pocketface.train.schedule import learning_rate
@@ -126,6 +127,10 @@ class Trainer:
             name, reason = self.faces.faults[0]
             screen.say(f"left out of the data: {len(self.faces.faults)}, first {name}: {reason}")
         self._tell_unreadable(screen)
+        projection = self.step.objective.projection
+        if fit_projection(projection, self.step.teacher, self.loader, self.fabric):
+            assert projection is not None
+            screen.say(f"the student: {projection.told}")
         try:
             with StopRequest() as stop:
                 while position.epoch < recipe.epochs:
@@ -227,8 +232,17 @@ class Trainer:
             f"(fingerprint {self.faces.fingerprint()[:12]})",
             licence=self.recipe.data.licence,
             notes=f"epoch {self.position.epoch} of {self.recipe.epochs}, seed {self.recipe.seed}"
-            + ("" if self.recipe.distill is None else f", taught by {self.recipe.distill.teacher}"),
+            + self._lesson(),
         )
+
+    def _lesson(self) -> str:
+        """What the card says of the teacher."""
+        distill = self.recipe.distill
+        if distill is None:
+            return ""
+        loss = "" if distill.loss == "embedding" else f" ({distill.loss})"
+        joined = self.step.objective.projection
+        return f", taught by {distill.teacher}{loss}" + (f"; {joined.told}" if joined else "")
 
     def _set_rate(self) -> float:
         rate = learning_rate(

@@ -1,4 +1,4 @@
-"""The whole training loss as one module: backbone, head and distillation.
+"""The whole training loss as one module: backbone, head, projection and distillation.
 
 One module, so that data-parallel wrappers see every parameter in one forward pass.
 """
@@ -6,6 +6,7 @@ One module, so that data-parallel wrappers see every parameter in one forward pa
 from torch import Tensor, nn
 
 from pocketface.distill.losses import DistillationLoss, mean_cosine
+from pocketface.distill.projection import Projection
 from pocketface.distill.teacher import Outputs
 from pocketface.heads.margin import MarginHead
 from pocketface.models.backbone import Backbone
@@ -18,6 +19,8 @@ class Objective(nn.Module):
         backbone: the student.
         head: the margin-softmax classifier; None where the distillation is all there is.
         distillation: what a teacher adds, or None.
+        projection: what brings embeddings of student and teacher to one size for the distillation;
+            None where they have it.
 
     Raises:
         ValueError: if there is neither head nor distillation.
@@ -28,6 +31,7 @@ class Objective(nn.Module):
         backbone: Backbone,
         head: MarginHead | None,
         distillation: DistillationLoss | None = None,
+        projection: Projection | None = None,
     ) -> None:
         super().__init__()
         if head is None and distillation is None:
@@ -35,6 +39,7 @@ class Objective(nn.Module):
         self.backbone = backbone
         self.head = head
         self.distillation = distillation
+        self.projection = projection
 
     def forward(
         self, inputs: Tensor, labels: Tensor, teacher: Outputs | None = None
@@ -52,6 +57,8 @@ class Objective(nn.Module):
             terms["margin"] = self.head(student.embeddings, labels)
         if self.distillation is None or teacher is None:
             return terms, None
+        if self.projection is not None:
+            student, teacher = self.projection(student, teacher)
         terms |= self.distillation(student, teacher, labels)
         if student.embeddings.shape != teacher.embeddings.shape:
             return terms, None

@@ -23,7 +23,7 @@ class TrainingStep:
     """The objective with its optimisers: one for the backbone, one for all that learns beside it.
 
     Two optimisers, because the bound on the gradient holds for the backbone alone. Beside it learn
-    the head and what a distillation loss may have, such as mappings; if none of them does, there is
+    the head and what a distillation may have, such as mappings; if none of them does, there is
     no second optimiser.
 
     Args:
@@ -111,6 +111,7 @@ class TrainingStep:
             "backbone": self.objective.backbone.state_dict(),
             "head": _state(self.objective.head),
             "distillation": _state(self.objective.distillation),
+            "projection": _state(self.objective.projection),
             **{name: {} for name in _OPTIMISERS},
             **{name: each.state_dict() for name, each in self._named_optimisers()},
             "precision": self.fabric.strategy.precision.state_dict(),
@@ -119,7 +120,7 @@ class TrainingStep:
     def restore(self, states: dict[str, dict[str, Any]]) -> None:
         """Take over what `states` gave."""
         self.objective.backbone.load_state_dict(states["backbone"])
-        for name in ("head", "distillation"):
+        for name in ("head", "distillation", "projection"):
             module = getattr(self.objective, name)
             if module is not None:
                 module.load_state_dict(states[name])

@@ -46,7 +46,8 @@ def create_teacher(
     Args:
         config: the recipe's section.
         faces: the training set.
-        embedding_size: the student's; the teacher's must be equal if the loss compares the two.
+        embedding_size: the student's; the teacher's must be equal if the loss compares the two and
+            no projection joins them.
         device: where a live teacher works.
         fill: whether this process may write caches; the others wait for it.
         quiet: print nothing.
@@ -159,10 +160,16 @@ def _check_milestone(path: Path, config: DistillConfig, embedding_size: int) -> 
 
 
 def _check_size(path: Path, config: DistillConfig, theirs: int, ours: int) -> None:
-    if theirs != ours and config.compares_sizes:
+    if config.projection == "pca" and theirs < ours:
+        raise RecipeError(
+            f"the teacher {path} gives embeddings of {theirs} numbers, which have no {ours} "
+            "principal directions for the student's. Take --projection learned."
+        )
+    if theirs != ours and config.compares_sizes and config.projection is None:
         raise RecipeError(
             f"the teacher {path} gives embeddings of {theirs} numbers, the student of {ours}. "
-            f"Set model.embedding_size: {theirs}, or choose another teacher."
+            f"Set model.embedding_size: {theirs}, choose another teacher, or join them with "
+            f"--projection {'pca (or learned)' if theirs > ours else 'learned'}."
         )
 
 
