@@ -125,7 +125,7 @@ def _measure(
     variants: Sequence[_Variant], seconds: float, generator: np.random.Generator, tell: Tell
 ) -> tuple[list[tuple[_Variant, Measurement]], float, bool]:
     """Open a worker for each variant, one after the other, and let them run in turns."""
-    workers: dict[_Variant, Worker] = {}
+    workers: list[tuple[_Variant, Worker]] = []
     series: dict[str, Series] = {}
     begin, stopped = time.monotonic(), False
     with ExitStack() as stack:
@@ -134,9 +134,9 @@ def _measure(
                 tell("opening networks", place, len(variants))
                 job = variant.subject.job(variant.runtime, variant.threads, variant.batch)
                 assert job is not None
-                workers[variant] = stack.enter_context(Worker(job))
+                workers.append((variant, stack.enter_context(Worker(job))))
             begin = time.monotonic()
-            turns = {variant.key: worker.turn for variant, worker in workers.items()}
+            turns = {variant.key: worker.turn for variant, worker in workers}
             if turns:
                 series, stopped = take_turns(
                     turns,
@@ -150,7 +150,7 @@ def _measure(
     return (
         [
             (variant, _measurement(variant, worker, series[variant.key]))
-            for variant, worker in workers.items()
+            for variant, worker in workers
             if variant.key in series and series[variant.key].turns
         ],
         gone,

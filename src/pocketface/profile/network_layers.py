@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 MOST_RUNS = 200
 LEAST_RUNS = 5
 
-_NOWHERE = "(network)"
-"""What stands in no module, such as the flattening of the last map."""
-
 
 def measure_layers(subject: Subject, threads: int, seconds: float) -> Layers:
     """Time the nodes of `subject` for about `seconds`, one image at a time."""
@@ -58,17 +55,21 @@ def _own(weights: Path) -> tuple[bytes, dict[str, str]]:
 
 
 def module_names(graph: "Graph") -> list[str]:
-    """The module of each node; a node that only bends a convolution's output has that one's."""
+    """The module of each node.
+
+    A node that only bends a convolution's output has that one's; what stands in no module, as the
+    flattening of the last map may, has that of the node before it.
+    """
     from pocketface.deploy.graph import Affine, Conv, Relu
 
     producers = graph.producers()
-    names = []
+    names: list[str] = []
     for node in graph.nodes:
         before = producers.get(node.inputs[0])
         bends = isinstance(node.operation, Relu) and before is not None
         if bends and before is not None and isinstance(before.operation, Conv | Affine):
             node = before
-        names.append(graph.layers[node.output] or _NOWHERE)
+        names.append(graph.layers[node.output] or (names[-1] if names else "input"))
     return names
 
 

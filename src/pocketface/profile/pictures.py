@@ -100,7 +100,7 @@ def layers_png(name: str, layers: Layers) -> bytes:
         )  # fmt: skip
     right.set_yticks(range(len(kinds)), [part.name for part in kinds])
     right.set_ylim(len(kinds) - 0.4, -0.6)
-    right.set_xlim(0, 1.55 * max(part.microseconds for part in kinds))
+    right.set_xlim(0, 1.8 * max(part.microseconds for part in kinds))
     right.set_title("by kind: part of the time", fontsize=10, loc="left")
     left.set_title(f"{name}: time of each block", fontsize=10, loc="left")
     for axes in (left, right):

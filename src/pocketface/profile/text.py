@@ -10,9 +10,10 @@ SLOWEST = 12
 """How many layers are named one by one."""
 
 LEGEND = (
-    "T: threads; B: images at once. median, 5 %, 95 %, min: ms of an image on the clock, without "
-    "preparing it; cpu: ms of the processor, all threads together; load: ms to open the file; "
-    "peak: MB at most above the runtime's own."
+    "MACs: multiply-accumulates; MFLOPs: counted as the PocketNet paper does. T: threads; B: "
+    "images at once. median, 5 %, 95 %, min: ms of an image on the clock, without preparing it; "
+    "cpu: ms of the processor, all threads together; load: ms to open the file; peak: MB at most "
+    "above the runtime's own."
 )
 
 
@@ -28,14 +29,12 @@ def facts(model: ModelProfile) -> str:
     drawn = " (weights drawn)" if model.source == "registry" else ""
     parameters = "" if model.parameters is None else f"{model.parameters:,} parameters, "
     counted = "" if model.counted == "network" else " in the file"
-    mflops = "" if model.paper_mflops is None else f"{model.paper_mflops:,.2f} MFLOPs as papers "
-    if mflops:
-        known = model.published_mflops
-        mflops += "count, " if known is None else f"count (published {known:,.2f}), "
+    known = "" if model.published_mflops is None else f" ({model.published_mflops:,.2f} published)"
+    mflops = "" if model.paper_mflops is None else f"{model.paper_mflops:,.2f} MFLOPs{known}, "
     file = "" if model.source == "onnx" else " as exported"
     return (
-        f"{model.name}{drawn}: {parameters}{model.macs / 1e6:,.1f} M multiply-accumulates"
-        f"{counted}, {mflops}{model.bytes / 1e6:.2f} MB{file}; images of {model.image_size} px "
+        f"{model.name}{drawn}: {parameters}{model.macs / 1e6:,.1f} M MACs{counted}, "
+        f"{mflops}{model.bytes / 1e6:.2f} MB{file}; images of {model.image_size} px "
         f"to {model.embedding_size} numbers."
     )
 

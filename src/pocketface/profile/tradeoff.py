@@ -18,7 +18,7 @@ class Point:
         accuracy: the column's figure, in per cent.
         low, high: ends of its 95 % interval, where the report has one.
         measured: whether the accuracy was measured here, and not printed by a paper.
-        mflops: as the papers count.
+        mflops: as the papers count; for a foreign file 2 x MACs, which these are for the most part.
         parameters_m: millions.
         latency: ms of an image, measured here.
         megabytes: of the ONNX file.
@@ -139,7 +139,7 @@ def _own(
         measured=measured,
         low=low,
         high=high,
-        mflops=model.paper_mflops,
+        mflops=model.paper_mflops or 2 * model.macs / 1e6,
         parameters_m=None if model.parameters is None else model.parameters / 1e6,
         latency=latencies.get(model.name),
         megabytes=model.bytes / 1e6,
