@@ -179,6 +179,26 @@ def test_without_a_margin_it_is_plain_softmax_of_cosines(kind):
     assert torch.allclose(head(embeddings, labels), expected, rtol=1e-9)
 
 
+@pytest.mark.parametrize("kind", HEADS)
+def test_images_of_nobody_known_are_left_out(kind):
+    generator = torch.Generator().manual_seed(2)
+    head = HEADS[kind](5, 4, scale=16.0, margin=0.3, generator=generator).double()
+    embeddings = torch.randn(6, 5, generator=generator, dtype=torch.float64).requires_grad_()
+    labels = torch.tensor([2, -1, 0, -1, -1, 3])
+    known = labels >= 0
+    loss = head(embeddings, labels)
+    assert float(loss.detach()) == float(head(embeddings[known], labels[known]).detach())
+    loss.backward()
+    assert (embeddings.grad[~known] == 0).all()
+    assert (embeddings.grad[known] != 0).any(1).all()
+    embeddings.grad = head.kernel.grad = None
+    nobody = head(embeddings, torch.full((6,), -1))
+    nobody.backward()
+    assert float(nobody.detach()) == 0.0
+    assert (embeddings.grad == 0).all()
+    assert (head.kernel.grad == 0).all()
+
+
 def test_the_published_heads_name_and_shape():
     head = create_head(HeadConfig(), 128, 11)
     assert {name: tuple(value.shape) for name, value in head.state_dict().items()} == {

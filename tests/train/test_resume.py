@@ -20,13 +20,15 @@ from pocketface.train.step import TrainingStep
 pytestmark = pytest.mark.usefixtures("every_step")
 
 PLAIN = ["alone", "live", "cached", "multi-step", "multi-step cached"]
-WITH_STATE = ["angular", "adadistill", "ekd", "inherited", "learned", "pca"]
+WITH_STATE = ["angular", "adadistill", "ekd", "inherited", "learned", "pca", "unlabelled"]
 LESSONS = [*PLAIN, *WITH_STATE]
 CLOCKED = ("images_per_second", "loader_wait")
 
 
 @pytest.fixture(scope="session")
-def make_lesson(tiny_recipe, teacher_run, tiny_pairs, tmp_path_factory) -> Callable[[str], Recipe]:
+def make_lesson(
+    tiny_recipe, tiny_people, teacher_run, tiny_pairs, tmp_path_factory
+) -> Callable[[str], Recipe]:
     """Nine steps in three epochs, with validation and milestones."""
     caches = tmp_path_factory.mktemp("caches")
 
@@ -42,6 +44,7 @@ def make_lesson(tiny_recipe, teacher_run, tiny_pairs, tmp_path_factory) -> Calla
             "angular": steps | {"loss": "angular"},
             "inherited": steps | {"loss": "inherited", "weight": 100.0},
             "learned": steps | {"projection": "learned", "cache": str(caches)},
+            "unlabelled": teacher,
             "pca": teacher | {"projection": "pca"},
             "ekd": teacher | {"loss": "ekd", "temperature": 0.1, "cache": str(caches)},
             "adadistill": teacher | {"loss": "adadistill", "cache": str(caches)},
@@ -50,6 +53,8 @@ def make_lesson(tiny_recipe, teacher_run, tiny_pairs, tmp_path_factory) -> Calla
         if name == "angular":
             # Wider than its teacher, so that there are mappings.
             sections["model"] = {"options": {"channels": 4, "cells": 4}}
+        if name == "unlabelled":
+            sections["data"] = {"unlabelled": [str(tiny_people)], "train": []}
         if name in ("learned", "pca"):
             sections["model"] = {"embedding_size": 24 if name == "learned" else 12}
         return tiny_recipe(**sections, validation=tiny_pairs, milestones=True)

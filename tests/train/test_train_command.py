@@ -132,6 +132,25 @@ def test_distill_by_another_loss(place, teacher_run):
         call("distill", "tiny.yaml", "--teacher", teacher_run, "--loss", "triplet")
 
 
+def test_distill_on_unlabelled_images_with_another_embedding_size(place, teacher_run, tiny_people):
+    (place / "empty.yaml").write_text(
+        (place / "tiny.yaml")
+        .read_text()
+        .replace(f"- {tiny_people}", "")
+        .replace("train:", "train: []")
+    )
+    call(
+        *["distill", "empty.yaml", "--out", "run", "--teacher", teacher_run, "--quiet"],
+        *["--unlabelled", tiny_people, "--projection", "pca", "--set", "model.embedding_size=8"],
+    )
+    recipe = load_recipe("run/recipe.yaml")
+    assert recipe.data.unlabelled == (tiny_people,)
+    assert recipe.distill is not None
+    assert recipe.distill.projection == "pca"
+    with pytest.raises(RecipeError, match=r"There is no teacher"):
+        call("train", "tiny.yaml", "--set", f"data.unlabelled=[{tiny_people}]")
+
+
 def test_distill_describes_a_foreign_teacher(place, tiny_onnx):
     tiny_onnx(place / "foreign.onnx", size=32, dimension=16)
     call(

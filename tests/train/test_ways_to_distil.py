@@ -15,6 +15,7 @@ from pocketface.heads import ArcFace
 from pocketface.models.weights import load_backbone
 from pocketface.train.checkpoint import load_checkpoint
 from pocketface.train.inherit import inherit_head
+from pocketface.train.launch import carry_out
 from pocketface.train.log import read_metrics
 
 pytestmark = pytest.mark.usefixtures("every_step")
@@ -208,6 +209,75 @@ def test_sizes_that_nothing_joins_are_refused_before_the_run(
     with pytest.raises(RecipeError, match=message):
         train_run(recipe, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("loss", ["embedding", "angular", "relational"])
+def test_a_teacher_alone_speaks_of_unlabelled_images(
+    tmp_path, tiny_recipe, train_run, teacher_run, tiny_people, capsys, loss
+):
+    recipe = tiny_recipe(
+        distill={"teacher": str(teacher_run), "loss": loss},
+        data={"train": [], "unlabelled": [str(tiny_people)]},
+        epochs=1,
+    )
+    result = carry_out(recipe, tmp_path / "run", device="cpu")
+    assert "), 30 images without identities, 1 epochs" in capsys.readouterr().err
+    rows = read_metrics(result.run)
+    assert not any("margin" in name for name in rows[0])
+    states = load_checkpoint(result.run / "last.ckpt").states
+    assert states["head"] == states["head_optimiser"] == {}
+    _, card = load_backbone(result.run / "last.safetensors")
+    assert card.data.startswith("30 images without identities: people (fingerprint ")
+
+
+def test_unlabelled_images_join_those_of_people(
+    tmp_path, tiny_recipe, train_run, teacher_run, tiny_people
+):
+    recipe = tiny_recipe(
+        distill={"teacher": str(teacher_run)},
+        data={"unlabelled": [str(tiny_people / f"Person_0{n}") for n in range(4)]},
+        epochs=2,
+    )
+    run = train_run(recipe, tmp_path / "run").run
+    rows = read_metrics(run)
+    assert all({"loss/margin", "loss/embedding"} <= row.keys() for row in rows)
+    states = load_checkpoint(run / "last.ckpt").states
+    assert states["head"]["kernel"].shape == (16, 6)
+    assert sum(row["loss/margin"] for row in rows) > 0
+    _, card = load_backbone(run / "last.safetensors")
+    assert card.data.startswith("30 images of 6 people and 20 without identities: people, Person")
+
+
+def test_the_teachers_of_unlabelled_images_may_be_cached_onnx_files(
+    tmp_path, tiny_recipe, train_run, tiny_people, tiny_onnx
+):
+    distill = {
+        "teacher": str(tiny_onnx(tmp_path / "t.onnx", size=32, dimension=16)),
+        "cache": str(tmp_path / "cache"),
+        "preprocessing": {"image_size": 32, "mean": [0.4] * 3, "std": [0.2] * 3},
+        "loss": "angular",
+        "stage_weights": [0, 0, 0, 0],
+        "weight": 30,
+    }
+    data = {"train": [], "unlabelled": [str(tiny_people)]}
+    run = train_run(tiny_recipe(distill=distill, data=data), tmp_path / "run").run
+    rows = read_metrics(run)
+    assert rows[-1]["cosine_to_teacher"] > rows[0]["cosine_to_teacher"] + 0.1
+
+
+@pytest.mark.parametrize(
+    ("distill", "got"),
+    [
+        (None, "There is no teacher"),
+        ({"loss": "ekd"}, "Got ekd"),
+        ({"loss": "adadistill"}, "Got adadistill"),
+        ({"loss": "inherited"}, "Got inherited"),
+    ],
+)
+def test_who_needs_identities_has_no_use_for_unlabelled_images(tiny_recipe, distill, got):
+    taught = distill and {"teacher": "t", **distill}
+    with pytest.raises(RecipeError, match=rf"embedding, angular or relational\). {got}"):
+        tiny_recipe(distill=taught, data={"unlabelled": ["folder"]})
 
 
 @pytest.mark.parametrize(

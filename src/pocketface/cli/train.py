@@ -97,6 +97,13 @@ def distill(
             "--projection", help="Join embeddings of different sizes: pca or learned. [none]"
         ),
     ] = None,
+    unlabelled: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--unlabelled",
+            help="Images of nobody known: a folder of any depth, or .rec. Repeatable.",
+        ),
+    ] = None,
     data: Data = None,
     people: People = None,
     out: Out = None,
@@ -116,7 +123,8 @@ def distill(
     """Train a student under a teacher's guidance (PocketNet's embedding distillation, or --loss).
 
     The teacher is a weights file (its final state teaches) or, with --multi-step, the folder of
-    a run that kept its milestones. --set distill.KEY=VALUE sets a key of the loss, and
+    a run that kept its milestones. With --unlabelled and no --data it learns from the teacher
+    alone (embedding, angular, relational). --set distill.KEY=VALUE sets a key of the loss, and
     --set distill.preprocessing.KEY=VALUE describes a teacher without a card.
     """
     from pocketface.errors import RecipeError
@@ -131,6 +139,8 @@ def distill(
     }
     if multi_step:
         changes["distill.multi_step"] = True
+    if unlabelled:
+        changes["data.unlabelled"] = [str(path) for path in unlabelled]
     if teacher is None and not any(key.startswith("distill.teacher") for key in changes):
         from pocketface.train.recipe import load_recipe
 

@@ -18,7 +18,7 @@ class Faces(Protocol):
     """Encoded images of labelled people. Every implementation can be pickled and forked."""
 
     labels: npt.NDArray[np.int64]
-    """int64 (N,), 0..people-1: who is on each image."""
+    """int64 (N,), 0..people-1: who is on each image; -1: nobody known."""
     faults: list[Fault]
     """What had to be left out, by name."""
 
@@ -83,7 +83,10 @@ class ConcatFaces:
         sizes = [len(source) for source in sources]
         first_label = np.cumsum([0, *(len(source.people) for source in sources)])
         self.labels: npt.NDArray[np.int64] = np.concatenate(
-            [source.labels + first for source, first in zip(sources, first_label, strict=False)]
+            [
+                np.where(source.labels < 0, source.labels, source.labels + first)
+                for source, first in zip(sources, first_label, strict=False)
+            ]
         )
         self._ends = np.cumsum(sizes)
         self.people: list[str] = [

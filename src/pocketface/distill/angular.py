@@ -5,7 +5,7 @@ outputs of four blocks. Its stage weights are not known to us: those here are ou
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +29,8 @@ class AngularConfig(DistillConfig):
     the image to the embedding; all zero leaves the embedding alone, which a cached teacher can
     serve. The defaults are ours.
     """
+
+    needs_people: ClassVar[bool] = False
 
     loss: Literal["angular"] = "angular"
     weight: float = Field(default=7.0, ge=0)

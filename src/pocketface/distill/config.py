@@ -44,13 +44,15 @@ class DistillConfig(BaseModel):
     `teacher` is a weights file, or the folder of a run that kept its milestones. With
     `multi_step` the student follows those milestones; without it a run's last weights teach.
     A loss adds its name as `loss`, and its own keys. `replaces_head` says whether it classifies
-    people itself, so that the recipe's head is left away; `inherits_head`, whether it does so with
+    people itself, so that the recipe's head is left away; `needs_people`, whether it must know who
+    is on each image; `inherits_head`, whether it does so with
     the teacher's head; `balanced_share`, how much of a batch it
     wants as groups of a person; `compares_sizes`, whether embeddings of student and teacher must
     have one size, since it compares the two.
     """
 
     replaces_head: ClassVar[bool] = False
+    needs_people: ClassVar[bool] = True
     inherits_head: ClassVar[bool] = False
     balanced_share: ClassVar[float] = 0.0
     compares_sizes: ClassVar[bool] = True

@@ -1,6 +1,6 @@
 """Embedding distillation: the student's unit embedding follows the teacher's."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch.nn.functional as F
 from pydantic import Field
@@ -13,6 +13,8 @@ from pocketface.distill.teacher import Outputs
 
 class EmbeddingConfig(DistillConfig):
     """PocketNet's distillation in a recipe; the default weight is the paper's."""
+
+    needs_people: ClassVar[bool] = False
 
     loss: Literal["embedding"] = "embedding"
     weight: float = Field(default=100.0, ge=0)

@@ -26,6 +26,7 @@ class RelationalConfig(DistillConfig):
     Embeddings of the two networks are never compared with each other, so their sizes may differ.
     """
 
+    needs_people: ClassVar[bool] = False
     compares_sizes: ClassVar[bool] = False
 
     loss: Literal["relational"]

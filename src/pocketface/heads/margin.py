@@ -10,6 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+UNKNOWN = -1
+"""The label of an image of nobody known."""
+
 
 class MarginHead(nn.Module, ABC):
     """A classifier over people whose logits are scaled cosines.
@@ -79,8 +82,13 @@ class MarginHead(nn.Module, ABC):
         return self.scale * cosine.scatter(1, index, self.target_cosine(target))
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """Mean cross-entropy over the batch, a scalar of the cosines' type."""
-        return F.cross_entropy(self.logits(embeddings, labels), labels)
+        """Mean cross-entropy over the batch, a scalar of the cosines' type.
+
+        Images with label -1, of nobody known, are left out; without any other it is 0.
+        """
+        logits = self.logits(embeddings, labels.clamp_min(0))
+        loss = F.cross_entropy(logits, labels, ignore_index=UNKNOWN)
+        return torch.where((labels >= 0).any(), loss, torch.zeros_like(loss))
 
 
 class ArcFace(MarginHead):

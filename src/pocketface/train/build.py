@@ -122,10 +122,11 @@ def build_objective(
 ) -> Objective:
     """The training loss: `backbone`, a head for that many people, and what the teacher adds.
 
-    There is no head where the distillation takes its place. `inherited` is the teacher's.
+    There is no head where the distillation takes its place, or where nobody is known. `inherited`
+    is the teacher's.
     """
     head = None
-    if recipe.distill is None or not recipe.distill.replaces_head:
+    if people and (recipe.distill is None or not recipe.distill.replaces_head):
         head = create_head(recipe.head, backbone.embedding_size, people, generator)
     if recipe.distill is None or teacher is None:
         return Objective(backbone, head)

@@ -25,7 +25,7 @@ from pocketface.train.fit import fit_projection
 from pocketface.train.log import RunLog, Screen
 from pocketface.train.recipe import Recipe
 from pocketface.train.schedule import learning_rate
-from pocketface.train.sources import open_sources
+from pocketface.train.sources import describe_faces, open_sources
 from pocketface.train.step import TrainingStep
 from pocketface.train.stop import StopRequest, agree, stopped
 from pocketface.train.validation import Validator
@@ -223,14 +223,15 @@ class Trainer:
             save_checkpoint(self.run, self.checkpoint())
 
     def _save_weights(self, path: Path) -> None:
-        names = ", ".join(source.name for source in self.recipe.data.train)
+        data = self.recipe.data
+        names = ", ".join(source.name for source in (*data.train, *data.unlabelled))
         save_weights(
             self.backbone,
             path,
             preprocessing=self.preprocessing,
-            data=f"{len(self.faces):,} images of {len(self.faces.people):,} people: {names} "
+            data=f"{describe_faces(self.faces)}: {names} "
             f"(fingerprint {self.faces.fingerprint()[:12]})",
-            licence=self.recipe.data.licence,
+            licence=data.licence,
             notes=f"epoch {self.position.epoch} of {self.recipe.epochs}, seed {self.recipe.seed}"
             + self._lesson(),
         )
@@ -259,7 +260,7 @@ class Trainer:
         parameters = sum(parameter.numel() for parameter in self.backbone.parameters())
         return (
             f"{self.recipe.model.architecture} ({parameters:,} parameters), "
-            f"{len(self.faces):,} images of {len(self.faces.people):,} people, "
+            f"{describe_faces(self.faces)}, "
             f"{self.recipe.epochs} epochs of {self.loader.steps} steps of "
             f"{self.loader.global_batch} images on {self.fabric.device}"
         )

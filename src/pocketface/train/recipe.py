@@ -48,6 +48,9 @@ class ModelConfig(BaseModel):
 class DataConfig(BaseModel):
     """The training images: folders of people and RecordIO files; their people are joined.
 
+    `unlabelled` are images of nobody known, in folders of any depth (and RecordIO files, whose
+    people are then forgotten): a teacher alone speaks of them, no head.
+
     `in_memory` decodes all images once (the number of images x size x size x 3 bytes); otherwise
     `workers` processes decode them again in every epoch.
     """
@@ -55,6 +58,7 @@ class DataConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     train: tuple[Path, ...] = ()
+    unlabelled: tuple[Path, ...] = ()
     people: Path | None = Field(
         default=None,
         description="names of the people to use from folders: a JSON list, or lines of text",
@@ -104,6 +108,16 @@ class Recipe(BaseModel):
         if self.sampler.balanced_share is not None:
             return self.sampler.balanced_share
         return 0.0 if self.distill is None else self.distill.balanced_share
+
+    @model_validator(mode="after")
+    def _unlabelled_images_are_taught(self) -> "Recipe":
+        if self.data.unlabelled and (self.distill is None or self.distill.needs_people):
+            raise ValueError(
+                "data.unlabelled needs a teacher whose loss does without identities (distill.loss: "
+                "embedding, angular or relational). "
+                + ("There is no teacher." if self.distill is None else f"Got {self.distill.loss}.")
+            )
+        return self
 
     @model_validator(mode="after")
     def _warm_up_ends(self) -> "Recipe":

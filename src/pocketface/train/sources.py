@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from pocketface.data import ConcatFaces, Faces, open_faces
+from pocketface.data import ConcatFaces, Faces, open_faces, open_unlabelled
 from pocketface.errors import DataError, RecipeError
 from pocketface.train.recipe import DataConfig
 
@@ -12,23 +12,37 @@ def open_sources(config: DataConfig) -> Faces:
     """Open all sources of a recipe as one training set.
 
     Where `config.people` names a list, folders give these people only, and must have them all;
-    RecordIO sources, whose people have no names, are used whole.
+    RecordIO sources, whose people have no names, are used whole. Unlabelled images come last, with
+    label -1.
 
     Raises:
         RecipeError: if the recipe names no source.
         DataError: if a source, or the list of people, cannot be used, or there is one person.
     """
-    if not config.train:
+    if not config.train and not config.unlabelled:
         raise RecipeError("the recipe names no training images. Give them with --data.")
     names = None if config.people is None else read_people(config.people)
-    sources = [open_faces(path, only=None if _is_record(path) else names) for path in config.train]
+    sources = [
+        opened(path, None if _is_record(path) else names)
+        for opened, paths in ((open_faces, config.train), (open_unlabelled, config.unlabelled))
+        for path in paths
+    ]
     faces = sources[0] if len(sources) == 1 else ConcatFaces(sources)
-    if len(faces.people) < 2:
+    if config.train and len(faces.people) < 2:
         raise DataError(
             "the training set has 1 person, and a network learns to tell people apart: it needs "
             "at least two. Give a folder that holds one folder per person, or a longer list."
         )
     return faces
+
+
+def describe_faces(faces: Faces) -> str:
+    """How many images of how many people a training set has, in words."""
+    unknown = int((faces.labels < 0).sum())
+    if unknown == len(faces):
+        return f"{len(faces):,} images without identities"
+    known = f"{len(faces) - unknown:,} images of {len(faces.people):,} people"
+    return known + (f" and {unknown:,} without identities" if unknown else "")
 
 
 def read_people(path: Path) -> list[str]:
