@@ -36,9 +36,10 @@ class Ladder(nn.Module):
     def __init__(self, size: int, inputs: int, piece: Piece | None) -> None:
         super().__init__()
         self.kind = "" if piece is None else piece.operation
-        self.lead = nn.Identity() if inputs == 3 else nn.Conv2d(3, inputs, 1)
+        lead = nn.Sequential(nn.Conv2d(3, inputs, 1), nn.ReLU())
+        self.lead = nn.Identity() if inputs == 3 else lead
         self.steps = nn.ModuleList(nn.Conv2d(inputs, inputs, 1, groups=inputs) for _ in _rungs())
-        # Bends keep the steps from being folded into one.
+        # Bends keep convolutions that follow each other from being folded into one.
         self.bends = nn.ModuleList(nn.ReLU() for _ in _rungs())
         build = nn.Identity if piece is None or piece.operation in _JOINS else _builder(piece)
         self.rungs = nn.ModuleList(build() for _ in _rungs())

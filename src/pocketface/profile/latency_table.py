@@ -58,7 +58,7 @@ class Piece(NamedTuple):
 
     def __str__(self) -> str:
         halved = ", stride 2" if self.stride == 2 else ""
-        return f"{self.operation} at {self.size} px, {self.inputs} to {self.outputs}{halved}"
+        return f"{self.operation} at {self.size} px, {self.inputs} to {self.outputs} channels{halved}"
 
     @property
     def free(self) -> bool:
@@ -179,7 +179,7 @@ def _missing(piece: Piece, known: Iterable[Piece]) -> str:
     has = ", ".join(f"{size} px with {width}" for size, width in alike[:8]) or "nothing"
     more = " and more" if len(alike) > 8 else ""
     return (
-        f"The latency table has no {piece} channels; of {piece.operation} it has {has}{more}. "
+        f"The latency table has no {piece}; of {piece.operation} it has {has}{more}. "
         "Measure what is missing into the same file: pocketface profile --primitives DEVICE.json "
         "with the network's name, or with --sizes and --widths."
     )

@@ -1,5 +1,6 @@
 """A worker process, seen from the process that measures."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -61,8 +62,10 @@ class Worker:
         self._process.kill()
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout, self._errors):
-            if stream is not None and not stream.closed:
-                stream.close()
+            if stream is not None:
+                # What could not be handed to a dead process is still there to be flushed.
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
 
     def __enter__(self) -> Self:
         return self
