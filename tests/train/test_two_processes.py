@@ -125,6 +125,41 @@ def test_two_processes_stop_together_and_go_on(tmp_path, tiny_content):
     assert ours.read_bytes() == theirs.read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("distill", "model", "state", "same"),
+    [
+        ({"loss": "ekd"}, {}, "distillation", ["teacher_thresholds"]),
+        ({"projection": "pca"}, {"embedding_size": 8}, "projection", ["basis", "kept"]),
+        (
+            {"loss": "angular", "projection": "learned", "multi_step": True},
+            {"embedding_size": 24, "options": {"channels": 4, "cells": 4}},
+            "distillation",
+            [],
+        ),
+        ({"loss": "adadistill"}, {}, "distillation", []),
+    ],
+)
+def test_two_processes_are_taught_as_one(
+    tmp_path, tiny_content, tiny_recipe, train_run, teacher_run, distill, model, state, same
+):
+    sections = {"distill": {"teacher": str(teacher_run), **distill}, "model": model, "epochs": 2}
+    content = tiny_content(**sections, batch_size=4)
+    finish(start(write(tmp_path / "r.yaml", content), tmp_path / "two"))
+    one = train_run(tiny_recipe(**sections, batch_size=8), tmp_path / "one").run
+    halves, whole = (load_checkpoint(run / "last.ckpt") for run in (tmp_path / "two", one))
+    assert halves.position.step == whole.position.step == 6
+    # What comes from the teacher alone is the same; batch norm makes the student's part differ.
+    for name in same:
+        assert torch.allclose(halves.states[state][name], whole.states[state][name], atol=1e-5)
+    before = load_checkpoint(tmp_path / "two" / "checkpoints" / "step_000000003.ckpt").states[state]
+    for name, value in whole.states[state].items():
+        got = halves.states[state][name]
+        assert got.shape == value.shape
+        assert torch.isfinite(got.float()).all()
+        if name.endswith(("kernel", "mappings.stage_1.0.weight", "thresholds")):
+            assert not torch.equal(got, before[name])
+
+
 def test_another_number_of_processes_is_refused(tmp_path, tiny_content, tiny_recipe, train_run):
     train_run(tiny_recipe(epochs=1), tmp_path / "run")
     recipe = write(tmp_path / "r.yaml", tiny_content(epochs=1))

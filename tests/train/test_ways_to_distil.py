@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from pocketface.data import FolderFaces, decode_rgb
+from pocketface.distill import METHODS
 from pocketface.embedding.load import load_embedder
 from pocketface.embedding.resize import resize_faces
 from pocketface.errors import RecipeError
@@ -209,6 +210,18 @@ def test_sizes_that_nothing_joins_are_refused_before_the_run(
     with pytest.raises(RecipeError, match=message):
         train_run(recipe, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("loss", METHODS)
+def test_mixed_precision_distils_too(tmp_path, tiny_recipe, train_run, teacher_run, loss):
+    distill = {"teacher": str(teacher_run), "loss": loss}
+    recipe = tiny_recipe(distill=distill, model=WIDER, precision="bf16-mixed", epochs=1)
+    run = train_run(recipe, tmp_path / "run").run
+    rows = read_metrics(run)
+    plain = train_run(recipe.model_copy(update={"precision": "32-true"}), tmp_path / "plain").run
+    for name, value in read_metrics(plain)[0].items():
+        if name.startswith("loss"):
+            assert rows[0][name] == pytest.approx(value, rel=0.15, abs=0.05), name
 
 
 @pytest.mark.parametrize("loss", ["embedding", "angular", "relational"])

@@ -51,7 +51,10 @@ class LearnedProjection(Projection):
 
     def forward(self, student: Outputs, teacher: Outputs) -> tuple[Outputs, Outputs]:
         """See Projection."""
-        return Outputs(student.embeddings @ self.matrix, student.stages), teacher
+        wide = torch.promote_types(student.embeddings.dtype, torch.float32)
+        with torch.autocast(student.embeddings.device.type, enabled=False):
+            projected = student.embeddings.to(wide) @ self.matrix
+        return Outputs(projected, student.stages), teacher
 
     @property
     def told(self) -> str:
