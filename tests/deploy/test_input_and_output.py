@@ -84,6 +84,9 @@ def test_the_onnx_file_takes_and_gives_what_was_asked(made, source, options) -> 
     (given,) = session.get_inputs()
     if options.input == "uint8":
         assert (given.type, given.shape) == ("tensor(uint8)", ["batch", 32, 32, 3])
+        # In front of the network: into the order of its maps, to float, minus the mean.
+        kinds = [node.op_type for node in onnx.load(str(done.path)).graph.node]
+        assert kinds[:4] == ["Transpose", "Cast", "Add", "Conv"]
     else:
         assert (given.type, given.shape) == ("tensor(float)", ["batch", 3, 32, 32])
     outputs = {port.name: port.shape for port in session.get_outputs()}
