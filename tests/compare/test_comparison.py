@@ -231,6 +231,10 @@ def test_weights_that_changed_or_went_are_told(copy, content, carry_out, here):
     weights.write_bytes(before[:-1] + b"x")
     with pytest.raises(DataError, match=r"holds a finished run, but .*sha256"):
         carry_out(content(), copy, here)
+    for name in ("last.safetensors", "last.json"):  # those of another run, whole and in order
+        shutil.copyfile(copy / "alone" / "seed_1" / name, weights.with_name(name))
+    with pytest.raises(DataError, match=r"but .*last.safetensors is not what it left"):
+        carry_out(content(), copy, here)
     weights.unlink()
     with pytest.raises(DataError, match=r"but .*last.safetensors is not what it left"):
         carry_out(content(), copy, here)
@@ -265,6 +269,7 @@ def test_an_arm_that_diverges_does_not_stop_the_others(content, carry_out, here,
     plain = content(arms=arms, prepare={})
     findings, outcome = carry_out(plain, tmp_path / "toy", here)
     assert list(outcome.failed) == ["wild, seed 0"]
+    assert any(text.startswith("Warning: wild, seed 0 failed: ") for text in findings.warnings)
     assert "lower optimiser.learning_rate" in outcome.failed["wild, seed 0"]
     assert here.trained == ["alone/seed_0", "wild/seed_0", "alone/seed_1"]
     assert findings.done == 2
@@ -332,10 +337,16 @@ def test_the_time_left_is_the_arms_own_rate(whole, content, write):
     out, findings, _ = whole
     more = Sitting(read_design(write(content(seeds=3))), out, Options())
     rates = {}
-    for arm in ("alone", "taught"):
+    for arm in ("alone", "taught", "teacher"):
         ended = [run.finished for run in findings.runs if run.arm == arm]
-        rates[arm] = sum(e.seconds / e.images for e in ended if e is not None) / 2
-    expected = 48 * (rates["alone"] + rates["taught"])
-    assert seconds_left(more.planned, more.costs) == pytest.approx(expected)
+        rates[arm] = sum(e.seconds / e.images for e in ended if e is not None) / len(ended)
+    planned = [run for run in more.planned if run.name != "taught, seed 2"]
+    assert seconds_left(planned, more.costs) == pytest.approx(48 * rates["alone"])
+    # An arm that has not run is taken to be as fast as the others.
+    arms = content()["arms"] | {"other": {}}
+    more = Sitting(read_design(write(content(arms=arms))), out, Options())
+    assert seconds_left(more.planned, more.costs) == pytest.approx(
+        2 * 48 * (rates["alone"] + rates["taught"] + rates["teacher"]) / 3
+    )
     done = Sitting(read_design(write(content())), out, Options())
     assert seconds_left(done.planned, done.costs) == 0

@@ -207,6 +207,12 @@ def test_what_is_prepared_knows_only_what_is_before_it(plan):
     assert runs["t, seed 0"].needs == (Path("out/prepared/u/seed_0"),)
 
 
+def test_a_teacher_for_all_but_the_teacher_itself(plan):
+    runs = plan(set={"distill.teacher": "$t"}, prepare={"t": {"set": {"distill": None}}})
+    assert runs["t, seed 0"].recipe.distill is None
+    assert runs["a, seed 1"].needs == (Path("out/prepared/t/seed_0"),)
+
+
 def test_genotypes_by_preset_and_by_file(plan, tmp_path):
     CIFAR10.save(tmp_path / "cell_1.json")
     runs = plan(

@@ -100,7 +100,7 @@ class Sitting:
                 )
             finally:
                 view.close()
-            findings = self.findings()
+            findings = _with_failures(self.findings(), outcome)
             publish(findings)
         return findings, outcome
 
@@ -174,3 +174,8 @@ class Sitting:
 
     def _log(self, folder: str, name: str) -> Path:
         return self.out / "logs" / folder / f"{name}.log"
+
+
+def _with_failures(findings: Findings, outcome: Outcome) -> Findings:
+    told = [f"Warning: {name} failed: {reason}" for name, reason in outcome.failed.items()]
+    return findings.model_copy(update={"warnings": (*findings.warnings, *told)})
