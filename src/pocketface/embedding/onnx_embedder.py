@@ -9,7 +9,6 @@ import onnxruntime
 from pocketface.card import ModelCard, sha256_of
 from pocketface.embedding.file_embedder import FileEmbedder
 from pocketface.embedding.network_file import NetworkFile, Port, first_line
-from pocketface.embedding.self_description import KEY
 from pocketface.errors import RecipeError, WeightsError
 from pocketface.preprocessing import Preprocessing
 
@@ -59,11 +58,9 @@ def _open(path: Path, threads: int | None) -> NetworkFile:
 
     inputs = [_port(entry) for entry in session.get_inputs()]
     metadata = session.get_modelmeta().custom_metadata_map
-    # Foreign files may have other heads beside, which are not to be computed.
-    wanted = None if KEY in metadata else [session.get_outputs()[0].name]
 
     def run(images: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
-        outputs: list[npt.NDArray[Any]] = session.run(wanted, {inputs[0].name: images})
+        outputs: list[npt.NDArray[Any]] = session.run(None, {inputs[0].name: images})
         return outputs
 
     return NetworkFile(path, sha256_of(path), inputs, run, metadata)
