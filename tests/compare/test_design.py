@@ -62,6 +62,16 @@ def test_the_example_of_the_module(tmp_path):
     assert names[:3] == ["teacher, seed 0", "alone, seed 0", "taught, seed 0"]
 
 
+def test_the_example_of_the_docs(tmp_path):
+    lines = (REPO / "docs" / "compare.md").read_text().splitlines()
+    first = lines.index("    title: What a teacher gives")
+    end = next(n for n, line in enumerate(lines) if n > first and line.startswith("An arm"))
+    (tmp_path / "arms.yaml").write_text("\n".join(line[4:] for line in lines[first:end]))
+    design = read_design(tmp_path / "arms.yaml")
+    assert list(design.arms) == ["alone", "taught", "steps", "other_cell"]
+    assert design.fixed["MobileFaceNet"].preprocessing is not None
+
+
 @pytest.mark.parametrize(
     ("entries", "message"),
     [
