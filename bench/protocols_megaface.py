@@ -8,7 +8,8 @@ thrown away as it comes; the features of a float16 file are converted on the way
 is there as well: argsort of each probe's similarities, TAR from all of them sorted (on a part of
 the distractors, scaled up).
 
-Each variant runs in a process of its own with the same number of threads. Memory is the peak of
+Each variant runs in a process of its own, with the same number of threads of the matrix product
+and held to as many cores, since ours works on two blocks at a time. Memory is the peak of
 resident memory above what the process holds once the libraries are loaded and every page of the
 mapped file is in memory, so that those pages are not counted. Confidence intervals are timed apart.
 """
@@ -106,12 +107,14 @@ def print_measured(folder: Path, kind: str, threads: int) -> None:
 
 def run_child(folder: Path, variant: str, kind: str, threads: int) -> dict:
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    cores = sorted(os.sched_getaffinity(0))[-threads:]
     answer = subprocess.run(
         [sys.executable, __file__, "--child", variant, kind, str(folder)],
         check=True,
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, **dict.fromkeys(names, str(threads))},
+        preexec_fn=lambda: os.sched_setaffinity(0, cores),
     )
     return json.loads(answer.stdout.splitlines()[-1])
 

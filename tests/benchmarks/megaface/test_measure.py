@@ -157,10 +157,9 @@ def test_a_common_rotation_changes_figures_by_rounding_only(seed):
 def test_how_the_work_is_cut_changes_nothing(monkeypatch, ties):
     comparison = draw(5, distractors=300, ties=ties)
     whole = figures_of(comparison)
-    monkeypatch.setattr(search, "_PROBES_AT_ONCE", 5)
-    monkeypatch.setattr(search, "_DISTRACTORS_AT_ONCE", 7)
+    monkeypatch.setattr(search, "_SCORES_AT_ONCE", 200)
+    monkeypatch.setattr(search, "_ROWS", 5)
     monkeypatch.setattr(search, "_FIRST_BLOCK", 3)
-    monkeypatch.setattr(search, "_SCORES_AT_ONCE", 11)
     monkeypatch.setattr(search, "_SETTLE_AT", 4)
     assert figures_of(comparison) == whole
 

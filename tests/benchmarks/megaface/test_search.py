@@ -57,8 +57,8 @@ KINDS = st.sampled_from(["apart", "equal", "all but equal"])
 
 def small_blocks(patch):
     for name, value in (
-        ("_PROBES_AT_ONCE", 3),
-        ("_DISTRACTORS_AT_ONCE", 8),
+        ("_SCORES_AT_ONCE", 7 * 9),
+        ("_ROWS", 3),
         ("_FIRST_BLOCK", 2),
         ("_SETTLE_AT", 10),
     ):

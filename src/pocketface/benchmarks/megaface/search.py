@@ -9,8 +9,9 @@ Shapes: P probes, M distractors, D numbers of an embedding.
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -24,14 +25,13 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-_PROBES_AT_ONCE = 4096
-_DISTRACTORS_AT_ONCE = 2048
-"""The product of such blocks is as fast as that of larger ones, and its result 32 MB."""
+_SCORES_AT_ONCE = 1 << 23
+"""Scores of one block: its product is as fast as that of larger ones, and takes 32 MB."""
+
+_ROWS = 64
+"""Neighbouring distractors of which the highest score is looked at first."""
 
 _FIRST_BLOCK = 16
-_SCORES_AT_ONCE = 1 << 20
-"""Scores that are looked through for candidates at once: all may be some, at first or in a tie."""
-
 _SETTLE_AT = 32_768
 """Candidates that are collected before they are handed over."""
 
@@ -61,6 +61,20 @@ class Observer:
     keeper: Keeper
     rows: Ints
     ignored: Bools | None = None
+
+
+class _Block(NamedTuple):
+    """Distractors that are compared at once, N of them.
+
+    Attributes:
+        columns: int64 (N,), which they are.
+        directions: float64 (N, D), unit vectors.
+        scores: float32 (N rounded up to whole `_ROWS`, P), -inf below the N.
+    """
+
+    columns: Ints
+    directions: Floats
+    scores: npt.NDArray[np.float32]
 
 
 class Search:
@@ -103,60 +117,57 @@ class Search:
 
         Raises WeightsError for a distractor that is zero or not finite.
         """
-        tile = min(_PROBES_AT_ONCE, len(self._probes)) * min(_DISTRACTORS_AT_ONCE, len(chosen))
-        buffer = np.empty(tile, np.float32)
-        start = 0
-        while start < len(chosen):
-            # Small blocks first: until there are floors, everything is a candidate.
-            size = min(_DISTRACTORS_AT_ONCE, max(_FIRST_BLOCK, start))
-            columns = chosen[start : start + size]
-            self._compare(columns, buffer)
-            start += len(columns)
-            if progress is not None:
-                progress(start, len(chosen))
+        blocks = _cuts(chosen, len(self._probes))
+        rows = max(len(columns) for columns in blocks) + _ROWS - 1
+        buffers = [np.empty(rows * len(self._probes), np.float32) for _ in range(2)]
+        done = 0
+        # The next block is multiplied while this one is looked through: cores share the work.
+        with ThreadPoolExecutor(1) as ahead:
+            coming = ahead.submit(self._score, blocks[0], buffers[0])
+            for number in range(len(blocks)):
+                block = coming.result()
+                if number + 1 < len(blocks):
+                    buffer = buffers[(number + 1) % 2]
+                    coming = ahead.submit(self._score, blocks[number + 1], buffer)
+                self._look_through(block)
+                done += len(block.columns)
+                if progress is not None:
+                    progress(done, len(chosen))
         self._settle()
 
-    def _compare(self, columns: Ints, buffer: npt.NDArray[np.float32]) -> None:
+    def _score(self, columns: Ints, buffer: npt.NDArray[np.float32]) -> _Block:
         directions = self._directions(columns)
-        block = directions.astype(np.float32)
-        for first in range(0, len(self._probes), _PROBES_AT_ONCE):
-            probes = self._columns[:, first : first + _PROBES_AT_ONCE]
-            scores = buffer[: len(block) * probes.shape[1]].reshape(len(block), -1)
-            np.matmul(block, probes, out=scores)
-            # One pass over all scores; the few probes that have a candidate are looked at again.
-            floor = self._single_floor[first : first + probes.shape[1]]
-            found = np.flatnonzero(scores.max(axis=0) >= floor)
-            if len(found):
-                self._look_again(scores, found, first, directions, columns)
+        rows = -(-len(columns) // _ROWS) * _ROWS
+        scores = buffer[: rows * len(self._probes)].reshape(rows, -1)
+        np.matmul(directions.astype(np.float32), self._columns, out=scores[: len(columns)])
+        scores[len(columns) :] = -np.inf
+        return _Block(columns, directions, scores)
 
-    def _look_again(
-        self,
-        scores: npt.NDArray[np.float32],
-        found: Ints,
-        first: int,
-        directions: Floats,
-        columns: Ints,
-    ) -> None:
-        """Compare exactly what may reach a floor, of the probes `found` behind the `first`."""
+    def _look_through(self, block: _Block) -> None:
+        """Compare exactly what may reach a floor."""
+        row, probe = self._candidates(block.scores)
+        exact = np.empty(len(row))
+        for part in chunks(len(row), self._probes.shape[1]):
+            exact[part] = similarities(self._probes[probe[part]], block.directions[row[part]])
+        kept = exact >= self._floor[probe]
+        self._pending.append((probe[kept], block.columns[row[kept]], exact[kept]))
+        self._pending_count += int(kept.sum())
+        if self._pending_count >= _SETTLE_AT:
+            self._settle()
+
+    def _candidates(self, scores: npt.NDArray[np.float32]) -> tuple[Ints, Ints]:
+        """Rows and probes of the scores that may reach a floor."""
         probes = scores.shape[1]
-        if 4 * len(found) > probes:
-            found = np.arange(probes)
-        rows = max(1, _SCORES_AT_ONCE // len(found))
-        for top in range(0, len(scores), rows):
-            part = scores[top : top + rows]
-            if len(found) < probes:
-                part = part.take(found, axis=1)
-            # Far quicker than `nonzero` in two dimensions where little is found.
-            place = np.flatnonzero(part >= self._single_floor[first + found])
-            row, probe = place // len(found) + top, found[place % len(found)] + first
-            exact = np.empty(len(row))
-            for piece in chunks(len(row), directions.shape[1]):
-                exact[piece] = similarities(self._probes[probe[piece]], directions[row[piece]])
-            kept = exact >= self._floor[probe]
-            self._pending.append((probe[kept], columns[row[kept]], exact[kept]))
-            self._pending_count += int(kept.sum())
-            if self._pending_count >= _SETTLE_AT:
-                self._settle()
+        by_rows = scores.reshape(-1, _ROWS, probes)
+        # One quick pass over all scores; few of the pieces hold a candidate, once there are floors.
+        found = np.flatnonzero(by_rows.max(axis=1) >= self._single_floor)
+        if 8 * len(found) > len(by_rows) * probes:
+            place = np.flatnonzero(scores >= self._single_floor)
+            return place // probes, place % probes
+        piece, probe = found // probes, found % probes
+        place = np.flatnonzero(by_rows[piece, :, probe] >= self._single_floor[probe, None])
+        hit = place // _ROWS
+        return piece[hit] * _ROWS + place % _ROWS, probe[hit]
 
     def _directions(self, columns: Ints) -> Floats:
         """Unit vectors of the distractors `columns`, float64; raises WeightsError."""
@@ -194,7 +205,20 @@ class Search:
         for observer in self._observers:
             floor[observer.rows] = np.minimum(floor[observer.rows], observer.keeper.floors())
         self._floor = floor
-        self._single_floor = np.nextafter((floor - self._error).astype(np.float32), -np.inf)
+        single = np.nextafter((floor - self._error).astype(np.float32), -np.inf)
+        # Below every similarity, and yet above what fills up a block.
+        self._single_floor = np.maximum(single, np.float32(-2))
+
+
+def _cuts(chosen: Ints, probes: int) -> list[Ints]:
+    """The distractors of each block: few at first, since without floors all are candidates."""
+    most = max(_ROWS, _SCORES_AT_ONCE // probes // _ROWS * _ROWS)
+    blocks, start = [], 0
+    while start < len(chosen):
+        size = min(most, max(_FIRST_BLOCK, start))
+        blocks.append(chosen[start : start + size])
+        start += size
+    return blocks
 
 
 def _rows(features: npt.NDArray[np.floating], columns: Ints) -> npt.NDArray[np.floating]:
