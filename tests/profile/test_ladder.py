@@ -143,7 +143,7 @@ def test_tables_of_other_machines_are_not_continued(monkeypatch) -> None:
     table = begin_table(device)
     assert table.clock == "cpu"
     assert continue_table(table, device) == table
-    with pytest.raises(RecipeError, match="another threads: 1, now 2.*--overwrite"):
+    with pytest.raises(RecipeError, match=r"another threads: 1, now 2.*--overwrite"):
         continue_table(table, Device("onnxruntime", 2))
     other = Machine(processor="another", cores=1, system="Linux")
     with pytest.raises(RecipeError, match="another machine: another, 1 core"):

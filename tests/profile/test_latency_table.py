@@ -108,7 +108,7 @@ def test_what_is_no_table_is_refused_by_name(tmp_path, content: str, message: st
 
 
 def test_what_cannot_be_read_is_refused_by_name(tmp_path) -> None:
-    with pytest.raises(RecipeError, match="absent.json cannot be read: No such file"):
+    with pytest.raises(RecipeError, match=r"absent\.json cannot be read: No such file"):
         read_latency_table(tmp_path / "absent.json")
     with pytest.raises(RecipeError, match="directory"):
         read_latency_table(tmp_path)

@@ -98,7 +98,7 @@ def state_of(pid: int) -> str:
 
 def test_runtimes_are_checked(monkeypatch) -> None:
     check_runtime("onnxruntime")
-    with pytest.raises(RecipeError, match="Unknown runtime 'tvm'.*onnxruntime, openvino, torch"):
+    with pytest.raises(RecipeError, match=r"Unknown runtime 'tvm'.*onnxruntime, openvino, torch"):
         check_runtime("tvm")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"pocketface\[openvino\]"):

@@ -58,7 +58,9 @@ class Piece(NamedTuple):
 
     def __str__(self) -> str:
         halved = ", stride 2" if self.stride == 2 else ""
-        return f"{self.operation} at {self.size} px, {self.inputs} to {self.outputs} channels{halved}"
+        return (
+            f"{self.operation} at {self.size} px, {self.inputs} to {self.outputs} channels{halved}"
+        )
 
     @property
     def free(self) -> bool:

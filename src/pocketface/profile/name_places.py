@@ -72,11 +72,12 @@ def place_names(
     sizes: Sequence[tuple[float, float]],
     frame: Box,
     radius: float,
+    lines: Sequence[Box] = (),
 ) -> list[Place]:
     """Choose a place for each name: each in turn takes the best that the others leave.
 
     All lengths are in points: `points` (x, y), `sizes` (width, height) of the names, `radius` of
-    the marks, and the `frame` in which names ought to stay.
+    the marks, and the `frame` in which names ought to stay; `lines` are not to be covered either.
     """
     marks = [Box(x - radius, y - radius, x + radius, y + radius) for x, y in points]
     chosen: list[Place | None] = [None] * len(points)
@@ -88,7 +89,7 @@ def place_names(
             for index, other in enumerate(chosen)
             if other is not None and index != number
         ]
-        covered = sum(box.overlap(other) for other in (*marks, *others))
+        covered = sum(box.overlap(other) for other in (*marks, *lines, *others))
         outside = box.area - box.overlap(frame)
         return covered + _OUTSIDE * outside + _LATER * PLACES.index(place)
 

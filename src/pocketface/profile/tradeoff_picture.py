@@ -101,11 +101,25 @@ def _name(axes: Axes, points: Sequence[_Placed]) -> None:
         )
         for cost, point in points
     ]  # fmt: skip
+
+    def at(cost: float, height: float) -> tuple[float, float]:
+        x, y = axes.transData.transform((cost, height))
+        return scale * float(x), scale * float(y)
+
+    sizes = [
+        (scale * box.width, scale * box.height) for box in (t.get_window_extent() for t in texts)
+    ]
+    intervals = [
+        (at(cost, point.low), at(cost, point.high))
+        for cost, point in points
+        if point.low is not None and point.high is not None
+    ]
     places = place_names(
-        [tuple(scale * axes.transData.transform((cost, point.accuracy))) for cost, point in points],
-        [(scale * box.width, scale * box.height) for box in (t.get_window_extent() for t in texts)],
+        [at(cost, point.accuracy) for cost, point in points],
+        sizes,
         Box(*(scale * side for side in axes.get_window_extent().extents)),
         _RADIUS,
+        [Box(x - 1, low, x + 1, high) for (x, low), (_, high) in intervals],
     )
     for text, place in zip(texts, places, strict=True):
         text.set_position((place.right, place.up))
