@@ -3,8 +3,8 @@
 3,530 probes of 80 people and the 1,000,000 distractors of the largest list, 128-D, on disk as
 float32 and as float16; the five smaller lists are random choices of the same pool, as the devkit's
 are. Ours is the whole measurement: ranks 1 to 10 against all six lists and verification. The
-yardstick is one matrix product of all probes and 1,000,000 distractors in blocks, in memory,
-thrown away as it comes; the features of a float16 file are converted on the way. The usual way
+yardstick is the matrix product of all probes and 1,000,000 distractors in blocks, each of which is
+thrown away; the features of a float16 file are converted on the way. The usual way
 is there as well: argsort of each probe's similarities, TAR from all of them sorted (on a part of
 the distractors, scaled up).
 
