@@ -53,6 +53,21 @@ class Calibration(BaseModel):
     flip: bool
 
 
+class Quantisation(BaseModel):
+    """How a network was brought to 8 bits, and what it lost."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    scheme: Literal["int8"] = "int8"
+    calibrated_on: str = Field(description="faces that set the ranges")
+    ranges: str = Field(description="how a range was chosen: minmax, percentile or mse")
+    fine_tuned_steps: int = Field(default=0, ge=0)
+    float_layers: list[str] = Field(default_factory=list, description="the network's own names")
+    mean_cosine: float = Field(description="to the float network, on held-out faces")
+    least_cosine: float
+    held_out: int = Field(gt=0, description="number of these faces")
+
+
 class ModelCard(BaseModel):
     """Everything a weights file needs beside it to be used rightly."""
 
@@ -71,6 +86,7 @@ class ModelCard(BaseModel):
     sha256: str = Field(description="of the weights file, hexadecimal")
     thresholds: list[Threshold] = Field(default_factory=list)
     calibration: Calibration | None = None
+    quantisation: Quantisation | None = None
 
 
 def card_path(weights: Path) -> Path:

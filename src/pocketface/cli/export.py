@@ -8,6 +8,8 @@ import typer
 if TYPE_CHECKING:
     from pocketface.deploy import Export
 
+_INT8 = "In 8 bits"
+
 
 def _show_targets(wanted: bool) -> None:
     """Print the table of targets and end; it needs nothing of what they need."""
@@ -71,6 +73,37 @@ def export(
     batch: Annotated[
         int | None, typer.Option("--batch", help="Fix the batch size.", show_default="any")
     ] = None,
+    int8: Annotated[
+        bool,
+        typer.Option("--int8", help="Compute in 8 bits; .onnx only.", rich_help_panel=_INT8),
+    ] = False,
+    calibrate: Annotated[
+        str | None,
+        typer.Option(
+            "--calibrate",
+            metavar="FACES",
+            help="Faces that set the ranges: synthetic[:N], a folder per person, or a .rec.",
+            show_default="synthetic",
+            rich_help_panel=_INT8,
+        ),
+    ] = None,
+    fine_tune: Annotated[
+        int | None,
+        typer.Option(
+            "--fine-tune",
+            metavar="STEPS",
+            help="Learn the float network's embeddings under rounding, on these faces.",
+            rich_help_panel=_INT8,
+        ),
+    ] = None,
+    allow_loss: Annotated[
+        bool,
+        typer.Option(
+            "--allow-loss",
+            help="Write the file even if it loses much.",
+            rich_help_panel=_INT8,
+        ),
+    ] = False,
     opset: Annotated[int, typer.Option("--opset", help="ONNX operator set, 18 to 23.")] = 18,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the file if it is there already.")
@@ -81,6 +114,25 @@ def export(
 
     The card (thresholds, preprocessing, licence) goes into the file: it can be used alone.
     """
+    if int8 or calibrate is not None or fine_tune is not None or allow_loss:
+        from pocketface.cli.export_int8 import export_int8_file
+
+        export_int8_file(
+            weights,
+            out,
+            target=target,
+            int8=int8,
+            calibrate=calibrate,
+            fine_tune=fine_tune,
+            allow_loss=allow_loss,
+            input_kind=input_kind,
+            output_kind=output_kind,
+            batch=batch,
+            opset=opset,
+            overwrite=overwrite,
+            as_json=as_json,
+        )
+        return
     from rich.console import Console
 
     console = Console(stderr=True)

@@ -71,8 +71,8 @@ def export_network(
     options = options or ExportOptions()
     chosen = find_target(target)
     chosen.check_options(options)
-    _check_source(weights)
-    _check_place(out, chosen, overwrite=overwrite)
+    check_source(weights)
+    check_place(out, chosen, overwrite=overwrite)
     exporter = chosen.exporter()
 
     from pocketface.embedding.torch_embedder import TorchEmbedder
@@ -100,7 +100,7 @@ def export_network(
             )
         card = source_card.model_copy(update={"sha256": sha256_of(trial)})
         files = [trial, *(trial.with_suffix(ending) for ending in chosen.companions)]
-        _publish(files, out, card)
+        publish(files, out, card)
         size = sum(path.stat().st_size for path in files)
     return Export(
         path=out,
@@ -114,7 +114,7 @@ def export_network(
     )
 
 
-def _publish(files: list[Path], out: Path, card: ModelCard) -> None:
+def publish(files: list[Path], out: Path, card: ModelCard) -> None:
     """Put the files and their card where they were asked for."""
     try:
         with contextlib.ExitStack() as renames:
@@ -127,7 +127,8 @@ def _publish(files: list[Path], out: Path, card: ModelCard) -> None:
         raise _unwritable(out, error.strerror or str(error)) from error
 
 
-def _check_source(weights: Path) -> None:
+def check_source(weights: Path) -> None:
+    """Refuse what is no network with its card."""
     if weights.is_dir():
         raise WeightsError(
             f"{weights} is a folder; give the .safetensors file in it, such as "
@@ -140,7 +141,7 @@ def _check_source(weights: Path) -> None:
         )
 
 
-def _check_place(out: Path, target: Target, *, overwrite: bool) -> None:
+def check_place(out: Path, target: Target, *, overwrite: bool) -> None:
     """Refuse before the work what cannot be written after it, and what would lose a file."""
     if out.suffix != target.suffix:
         raise RecipeError(

@@ -39,16 +39,17 @@ def write_graph(
     pixels: bool = False,
     unit: bool = False,
     batch: int | None = None,
+    writer: "Writer | None" = None,
 ) -> onnx.ModelProto:
     """The ONNX model of `graph` for images float32 (batch, 3, image_size, image_size).
 
     It gives `embeddings` float32 (batch, D) for any batch, or for this `batch` only. `metadata` is
     kept in the file. With `pixels` it takes uint8 (batch, image_size, image_size, 3) instead, for
     a graph of `take_pixels`. With `unit` the embeddings are divided by their length, which is a
-    second output `lengths` (batch, 1). The format's version is the least that knows the operators,
-    so that older runtimes read it.
+    second output `lengths` (batch, 1). Another `writer` of the graph may write its nodes. The
+    format's version is the least that knows the operators, so that older runtimes read it.
     """
-    writer = _Writer(graph)
+    writer = writer or Writer(graph)
     if pixels:
         writer.begin_with_pixels()
     if unit:
@@ -81,7 +82,7 @@ def write_graph(
     return model
 
 
-class _Writer:
+class Writer:
     """The nodes and weights of an ONNX graph, under the shortest names."""
 
     def __init__(self, graph: Graph) -> None:
