@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -149,6 +149,7 @@ def test_every_cost_has_a_panel(lfw, file, model, profile_of) -> None:
 sides = st.floats(10, 190)
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.tuples(sides, sides), min_size=1, max_size=8))
 def test_names_do_no_more_harm_than_the_first_place(points) -> None:
     sizes = [(40.0, 8.0)] * len(points)
@@ -159,10 +160,10 @@ def test_names_do_no_more_harm_than_the_first_place(points) -> None:
         among = sum(a.overlap(b) for i, a in enumerate(boxes) for b in boxes[:i])
         outside = sum(box.area - box.overlap(frame) for box in boxes)
         marks = [Box(x - 4, y - 4, x + 4, y + 4) for x, y in points]
-        return among + 3 * outside + sum(b.overlap(m) for b in boxes for m in marks)
+        return among + 3 * outside + 3 * sum(b.overlap(m) for b in boxes for m in marks)
 
     chosen = place_names(points, sizes, frame, 4.0)
-    slack = len(PLACES) * len(points)  # what the order of preference may be worth
+    slack = 3 * len(PLACES) * len(points)  # what the order of preference may be worth
     assert overlaps(chosen) <= overlaps([PLACES[0]] * len(points)) + slack
 
 

@@ -60,8 +60,11 @@ PLACES = tuple(
 """The places that are tried, the best first."""
 
 _ROUNDS = 4
-_LATER = 1.0
+_LATER = 3.0
 """Square points of overlap that a place further down the list is worth."""
+
+_MARK = 3.0
+"""How much worse it is to cover a mark than to cover a name or a line."""
 
 _OUTSIDE = 3.0
 """How much worse it is to leave the frame than to cover something."""
@@ -74,26 +77,36 @@ def place_names(
     radius: float,
     lines: Sequence[Box] = (),
 ) -> list[Place]:
-    """Choose a place for each name: each in turn takes the best that the others leave.
+    """Choose a place for each name, so that together they do little harm.
 
-    All lengths are in points: `points` (x, y), `sizes` (width, height) of the names, `radius` of
-    the marks, and the `frame` in which names ought to stay; `lines` are not to be covered either.
+    In some order each in turn takes the best place that the others leave, a few times over; of
+    several orders the best outcome is taken. All lengths are in points: `points` (x, y), `sizes`
+    (width, height) of the names, `radius` of the marks, and the `frame` in which names ought to
+    stay; `lines` are not to be covered either.
     """
     marks = [Box(x - radius, y - radius, x + radius, y + radius) for x, y in points]
-    chosen: list[Place | None] = [None] * len(points)
 
-    def harm(number: int, place: Place) -> float:
+    def harm(number: int, place: Place, chosen: Sequence[Place | None]) -> float:
         box = place.box(*points[number], *sizes[number])
         others = [
             other.box(*points[index], *sizes[index])
             for index, other in enumerate(chosen)
             if other is not None and index != number
         ]
-        covered = sum(box.overlap(other) for other in (*marks, *lines, *others))
+        covered = sum(box.overlap(other) for other in (*lines, *others))
+        covered += _MARK * sum(box.overlap(mark) for mark in marks)
         outside = box.area - box.overlap(frame)
         return covered + _OUTSIDE * outside + _LATER * PLACES.index(place)
 
-    for _ in range(_ROUNDS):
-        for number in range(len(points)):
-            chosen[number] = min(PLACES, key=lambda place: harm(number, place))
-    return [place or PLACES[0] for place in chosen]
+    def settle(order: Sequence[int]) -> tuple[float, list[Place]]:
+        chosen: list[Place | None] = [None] * len(points)
+        for _ in range(_ROUNDS):
+            for number in order:
+                chosen[number] = min(PLACES, key=lambda place: harm(number, place, chosen))
+        settled = [place or PLACES[0] for place in chosen]
+        return sum(harm(number, place, settled) for number, place in enumerate(settled)), settled
+
+    by_x = sorted(range(len(points)), key=lambda number: points[number])
+    by_y = sorted(range(len(points)), key=lambda number: points[number][::-1])
+    orders = (range(len(points)), by_x, by_x[::-1], by_y, by_y[::-1])
+    return min((settle(order) for order in orders), key=lambda outcome: outcome[0])[1]

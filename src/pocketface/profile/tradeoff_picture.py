@@ -79,7 +79,7 @@ def _draw(
         )  # fmt: skip
     costs = [cost for cost, _ in points]
     axes.set_xscale("log")
-    axes.set_xlim(min(costs) / 1.9, max(costs) * 1.9)
+    axes.set_xlim(min(costs) / 2, max(costs) * 2.6)  # names want room
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
@@ -119,7 +119,7 @@ def _name(axes: Axes, points: Sequence[_Placed]) -> None:
         sizes,
         Box(*(scale * side for side in axes.get_window_extent().extents)),
         _RADIUS,
-        [Box(x - 1, low, x + 1, high) for (x, low), (_, high) in intervals],
+        [Box(x - 0.5, low, x + 0.5, high) for (x, low), (_, high) in intervals],
     )
     for text, place in zip(texts, places, strict=True):
         text.set_position((place.right, place.up))
