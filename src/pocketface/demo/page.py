@@ -26,6 +26,10 @@ pre { background: #f6f6f4; padding: .75rem 1rem; border-radius: .5rem; overflow-
 .wide img { width: 100%; height: auto; }
 .narrow img { width: min(100%, 38rem); height: auto; }
 .lead { font-size: 1.1rem; max-width: 46rem; }
+.galleries { display: grid; grid-template-columns: repeat(auto-fit, minmax(19rem, 1fr));
+  gap: 0 1.5rem; align-items: start; }
+.galleries section { min-width: 0; }
+.galleries td, .galleries th { font-size: .78rem; padding: .2rem .5rem .2rem 0; }
 """
 
 
@@ -132,11 +136,12 @@ def _gallery_sections(results: list[Result]) -> str:
             for row in result.rows()
         )
         sections.append(
-            f"<h2>{escape(result.benchmark)}</h2><p>{escape(result.sentences()[0])}</p>"
+            f"<section><h2>{escape(result.benchmark)}</h2>"
+            f"<p class='faint'>{escape(result.sentences()[0])}</p>"
             "<div class='scroll'><table><thead><tr><th>Figure</th><th>Value</th>"
-            f"<th>Interval (95 %)</th></tr></thead><tbody>{body}</tbody></table></div>"
+            f"<th>Interval (95 %)</th></tr></thead><tbody>{body}</tbody></table></div></section>"
         )
-    return "".join(sections)
+    return f"<div class='galleries'>{''.join(sections)}</div>"
 
 
 def _example_sections(story: Story) -> str:
