@@ -57,7 +57,7 @@ def test_everything_is_trained_seed_by_seed_and_measured(whole):
     assert here.trained == ORDER
     assert [c[0] for c in here.commands] == ["train", "evaluate"] * 5
     assert findings.done == len(findings.runs) == 5
-    assert findings.warnings[0].startswith("Warning: 2 seeds.")
+    assert findings.warnings[0].startswith("Warning: few seeds (2).")
     runs = {f"{run.arm}/seed_{run.seed}": run for run in findings.runs}
     assert list(runs) == ORDER
     assert {name: run.images for name, run in runs.items()} == {

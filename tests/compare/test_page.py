@@ -126,6 +126,7 @@ def test_markdown_and_latex(findings):
     assert widths <= {10, 7, 6}
     assert "![compare](figures/compare.png)" in text
     assert "Unfinished: 3 of 36 runs" in text
+    assert "## LFW, open set: accuracy" in text
     table = latex(findings)
     assert r"pocketnet\_nano alone & 86.54 \% & 0.18 & 5" in table
     assert table.count(r"\textcolor{gray}{noise}") == 2

@@ -77,9 +77,19 @@ def test_the_screen_says_rate_and_time_left_where_there_is_no_terminal(capsys, m
     assert capsys.readouterr().err == ""
     now[0] += 20
     screen.advance(200)
-    screen.close()
     text = capsys.readouterr().err
+    screen.close()
     assert re.search(r"run: 500 of 1,000 images, 10 images/s, 0.8 minutes left", text)
+
+
+def test_no_time_left_is_made_up(capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("pocketface.train.log.time.monotonic", lambda: now[0])
+    screen = Screen("run", total=1000, done=200, unit="images")
+    now[0] += 40
+    screen.advance(0)
+    screen.close()
+    assert "200 of 1,000 images, 0 images/s, time left not known yet" in capsys.readouterr().err
 
 
 def test_a_quiet_screen_says_nothing(capsys, monkeypatch):

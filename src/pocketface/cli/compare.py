@@ -102,10 +102,12 @@ def _print_plan(console: "Console", sitting: "Sitting") -> None:
 
 
 def _print(console: "Console", findings: "Findings") -> None:
-    from pocketface.compare.text import short_table, standing
+    from pocketface.compare.text import heading, short_table, standing
 
     for name in findings.benchmarks:
-        _print_table(console, f"\n{findings.title}: {name}", short_table(findings, name))
+        _print_table(
+            console, f"\n{findings.title}; {heading(findings, name)}", short_table(findings, name)
+        )
     for line in (standing(findings), *findings.warnings):
         if line is not None:
             console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -275,7 +275,7 @@ def _warnings(
         )
     if len(design.seeds) < FEWEST:
         found.append(
-            f"Warning: {len(design.seeds)} seeds. No difference can be judged with fewer than "
-            f"{FEWEST}; raise 'seeds' and start the comparison again, what is done is kept."
+            f"Warning: few seeds ({len(design.seeds)}). No difference can be judged with fewer "
+            f"than {FEWEST}; raise 'seeds' and start the comparison again, what is done is kept."
         )
     return found

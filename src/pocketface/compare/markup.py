@@ -8,6 +8,7 @@ from pocketface.compare.text import (
     Table,
     cost_table,
     explanations,
+    heading,
     result_table,
     runs_table,
     standing,
@@ -29,7 +30,12 @@ def markdown(findings: Findings, figures: Sequence[str]) -> str:
     lines += [text for sentence in _openers(findings) for text in (sentence, "")]
     lines += [*(f"- **{line.cells[0]}**: {line.cells[1]}" for line in statements(findings)), ""]
     for benchmark in findings.benchmarks:
-        lines += [f"## {benchmark}", "", *_markdown_table(result_table(findings, benchmark)), ""]
+        lines += [
+            f"## {heading(findings, benchmark)}",
+            "",
+            *_markdown_table(result_table(findings, benchmark)),
+            "",
+        ]
     lines += [f"![{name.removesuffix('.png')}](figures/{name})\n" for name in figures]
     lines += ["## How to read it", "", *(f"- {text}" for text in explanations(findings)), ""]
     lines += ["## Cost", "", *_markdown_table(cost_table(findings)), ""]
@@ -53,7 +59,7 @@ def latex(findings: Findings) -> str:
     parts = []
     for benchmark in findings.benchmarks:
         table = result_table(findings, benchmark)
-        lines = [f"% {findings.title}: {benchmark}".replace("\n", " ")]
+        lines = [f"% {findings.title}: {heading(findings, benchmark)}".replace("\n", " ")]
         lines += [f"\\begin{{tabular}}{{l{'r' * (len(table.head) - 2)}l}}", "\\hline"]
         lines += [_latex_line(Line(table.head)), "\\hline", *map(_latex_line, table.lines)]
         parts.append("\n".join([*lines, "\\hline", "\\end{tabular}", ""]))

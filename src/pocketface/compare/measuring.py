@@ -172,7 +172,7 @@ class Measuring:
         if figure not in kept.values:
             raise RecipeError(
                 f"measure.{benchmark}: its report has no figure '{figure}'."
-                f"{near_name(figure, kept.values)} Figures: {', '.join(kept.values)}."
+                f"{near_name(figure, kept.values)} Figures: {'; '.join(kept.values)}."
             )
         draws = kept.draws[figure]
         low, high = interval(draws) or (None, None)

@@ -9,6 +9,7 @@ from pocketface.compare.text import (
     Table,
     cost_table,
     explanations,
+    heading,
     result_table,
     runs_table,
     standing,
@@ -42,7 +43,8 @@ def page(findings: Findings, figures: Mapping[str, bytes], design: str) -> str:
     title = escape(findings.title)
     seeds = ", ".join(map(str, findings.seeds))
     results = "".join(
-        f"<h2>{escape(name)}</h2>{_table(result_table(findings, name), verdicts=True)}"
+        f"<h2>{escape(heading(findings, name))}</h2>"
+        f"{_table(result_table(findings, name), verdicts=True)}"
         for name in findings.benchmarks
     )
     said = "".join(

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from pocketface.benchmarks.canvas import FAINT, GENUINE, IMPOSTOR, INK, THIRD, png
 from pocketface.compare.findings import DifferenceFound, Findings, MeanFound
 from pocketface.compare.seeds import FEWEST
+from pocketface.compare.text import figure_name
 
 _GREY = "#9a9a9a"
 _BAND = "#f0eee6"
@@ -95,7 +96,7 @@ def _draw_figures(axes: Axes, findings: Findings, benchmark: str, means: list[Me
     _mark_besides(axes, findings, benchmark)
     titles = [textwrap.fill(findings.title_of(mean.arm), _WIDEST) for mean in means]
     axes.set_yticks(range(len(means)), titles)
-    axes.set_xlabel(f"{findings.benchmarks[benchmark].lower()}, %", color=INK)
+    axes.set_xlabel(f"{figure_name(findings, benchmark)}, %", color=INK)
     axes.set_title(benchmark, fontsize=11, loc="left")
 
 

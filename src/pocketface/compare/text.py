@@ -36,6 +36,17 @@ class Table(NamedTuple):
     lines: list[Line]
 
 
+def heading(findings: Findings, benchmark: str) -> str:
+    """A benchmark and its figure that is compared: 'LFW: accuracy'."""
+    return f"{benchmark}: {figure_name(findings, benchmark)}".removesuffix(": ")
+
+
+def figure_name(findings: Findings, benchmark: str) -> str:
+    """The figure that is compared, as it stands within a sentence; empty while none is known."""
+    figure = findings.benchmarks[benchmark]
+    return figure[:1].lower() + figure[1:] if figure[1:2].islower() else figure
+
+
 def result_table(findings: Findings, benchmark: str) -> Table:
     """Each arm on one benchmark: mean and spread, and the difference from the baseline."""
     differences = {d.arm: d for d in findings.differences if d.benchmark == benchmark}
@@ -64,8 +75,7 @@ def result_table(findings: Findings, benchmark: str) -> Table:
             word = BASELINE if mean.arm == findings.baseline else "the baseline is not done"
             lines.append(Line((*cells, "", "", "", "", word)))
     lines += [_beside(name, value, word) for name, value, word in _besides(findings, benchmark)]
-    figure = (findings.benchmarks[benchmark] or "figure").lower()
-    head = ("arm", f"{figure}, mean", "sd", "seeds", "difference", "95 % over seeds", "p, Holm")
+    head = ("arm", "mean", "sd", "seeds", "difference", "95 % over seeds", "p, Holm")
     return Table((*head, "95 % over people", "verdict"), lines)
 
 

@@ -101,10 +101,11 @@ class Screen:
             self.bar.update(self.task, completed=self.done, rate=rate, note=note)
         elif not self.quiet and time.monotonic() - self.said >= 30:
             self.said = time.monotonic()
-            left = (self.total - self.done) / max(self.rate, 1e-9)
+            left = "time left not known yet"
+            if self.done > self.first:
+                left = f"{(self.total - self.done) / self.rate / 60:.1f} minutes left"
             self.say(
-                f"{self.title}: {self.done:,} of {self.total:,} {self.unit}, {rate}, "
-                f"{left / 60:.1f} minutes left {note}"
+                f"{self.title}: {self.done:,} of {self.total:,} {self.unit}, {rate}, {left} {note}"
             )
 
     def say(self, text: str) -> None:
