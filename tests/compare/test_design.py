@@ -125,8 +125,10 @@ def test_an_arm_given_twice_is_refused_but_not_what_is_merged_in(tmp_path):
     with pytest.raises(RecipeError, match="'a' is given twice"):
         read_design(path)
     arms = "arms:\n  a: &a {title: one, set: {epochs: 2}}\n  7: {<<: *a, title: two}\n"
-    path.write_text(yaml.safe_dump(LEAST | {"arms": None}).replace("arms: null\n", arms))
+    given = yaml.safe_dump(LEAST | {"arms": None, "baseline": 7})
+    path.write_text(given.replace("arms: null\n", arms))
     design = read_design(path)
+    assert design.baseline == "7"
     assert (design.arms["7"].title, design.arms["7"].changes) == ("two", {"epochs": 2})
 
 

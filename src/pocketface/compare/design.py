@@ -137,7 +137,10 @@ class Design(Section):
             return content
         arms = content.get("arms")
         first = next(iter(arms)) if isinstance(arms, dict) and arms else ""
-        return {"baseline": first, **content}
+        given = {"baseline": first, **content}
+        if type(given["baseline"]) in (int, float):  # as names of arms may be, see `design_file`
+            given["baseline"] = str(given["baseline"])
+        return given
 
     @field_validator("seeds", mode="before")
     @classmethod
