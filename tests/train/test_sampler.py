@@ -37,8 +37,8 @@ def test_without_groups_it_is_the_plain_permutation():
 def test_groups_are_of_different_people_and_of_different_images(
     batch, share, per_person, seed, epoch
 ):
-    groups = max(1, round(batch * share / per_person))
-    if groups * per_person > batch or groups > 11 - per_person:
+    groups = min(max(1, round(batch * share / per_person)), batch // per_person)
+    if groups > 11 - per_person:  # person p has p + 1 images
         return
     sampler = Sampler(LABELS, batch, seed, share, per_person)
     plain = np.random.default_rng((seed, epoch)).permutation(len(LABELS))
@@ -77,7 +77,19 @@ def test_a_later_start_gives_the_tail_and_seed_and_epoch_decide():
     assert batches(start=4) == batches()[4:]
     assert batches() != batches(seed=1)
     assert batches() != batches(epoch=2)
-    assert len({tuple(sorted(b)) for b in batches()}) == 7
+    groups_alone = [tuple(sorted(batch)) for batch in Sampler(LABELS, 8, 0, 1.0, 4).batches(1)]
+    assert len(set(groups_alone)) == 7
+
+
+def test_groups_are_spread_over_the_batch():
+    sampler = Sampler(LABELS, 16, 0, 0.5, 4)
+    order = np.random.default_rng((0, 1)).permutation(len(LABELS))
+    ahead = []
+    for step, batch in enumerate(sampler.batches(1)):
+        rest = set(order[8 * step : 8 * step + 8].tolist())
+        ahead.append(sum(image not in rest for image in batch[:8].tolist()))
+    assert min(ahead) > 0
+    assert max(ahead) < 8
 
 
 def test_two_shares_are_one_batch_and_each_has_groups(tiny_faces):

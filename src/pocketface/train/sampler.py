@@ -65,8 +65,9 @@ class Sampler:
         self.groups = 0
         if balanced_share == 0:
             return
-        self.groups = max(1, round(global_batch * balanced_share / per_person))
-        if self.groups * per_person > global_batch:
+        wanted = max(1, round(global_batch * balanced_share / per_person))
+        self.groups = min(wanted, global_batch // per_person)
+        if self.groups == 0:
             raise RecipeError(
                 f"a batch of {global_batch} images cannot hold groups of "
                 f"sampler.per_person: {per_person}. Lower it, or raise batch_size."
