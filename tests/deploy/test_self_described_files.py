@@ -160,6 +160,18 @@ def test_a_unit_file_without_its_lengths_is_refused(unit_file, tmp_path) -> None
         load_embedder(path)
 
 
+def test_lengths_beyond_float32_are_told_and_not_warned_of(unit_file, tmp_path) -> None:
+    path = Path(shutil.copy(unit_file, tmp_path / "m.onnx"))
+    model = onnx.load(str(path))
+    largest = max(model.graph.initializer, key=lambda tensor: len(tensor.raw_data))
+    weight = onnx.numpy_helper.to_array(largest) * np.float32(1e30)
+    largest.CopyFrom(onnx.numpy_helper.from_array(weight, largest.name))
+    onnx.save(model, str(path))
+    images = np.full((2, 32, 32, 3), 200, np.uint8)
+    with pytest.raises(WeightsError, match="not finite"):
+        load_embedder(path).embed(images)
+
+
 def test_commands_work_on_the_file_alone(alone, unit_file, coarse_people, tmp_path) -> None:
     folder = coarse_people(tmp_path / "people", people=3, images=3)
     a, b = map(str, sorted(folder.rglob("*.png"))[:2])

@@ -108,7 +108,8 @@ class FileEmbedder:
                 f"{self.path} says that it gives embeddings of unit length and their lengths, but "
                 "has one output. Something took the other away: export the network again."
             )
-        embeddings: npt.NDArray[np.float32] = first * rest[0]
+        with np.errstate(invalid="ignore"):  # what is not finite is told after this
+            embeddings: npt.NDArray[np.float32] = first * rest[0]
         return embeddings
 
     def _probe(self) -> int:
