@@ -4,10 +4,12 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from PIL import Image
 
+from pocketface.card import ModelCard
 from pocketface.data import FolderFaces, decode_rgb
 from pocketface.distill import (
     CachedTeacher,
@@ -19,6 +21,7 @@ from pocketface.distill import (
 )
 from pocketface.embedding.load import load_embedder
 from pocketface.embedding.onnx_embedder import OnnxEmbedder
+from pocketface.embedding.self_description import SelfDescription
 from pocketface.embedding.torch_embedder import TorchEmbedder
 from pocketface.errors import DataError, RecipeError, StoppedError, WeightsError
 from pocketface.models import create_model
@@ -177,6 +180,25 @@ def test_an_onnx_teacher_teaches_from_a_cache(tiny_faces, tiny_onnx, tmp_path):
     path = tiny_onnx(tmp_path / "foreign.onnx", size=32, dimension=16)
     cached = create(tiny_faces, teacher=path, cache=tmp_path / "c", preprocessing=USUAL)
     embedder = OnnxEmbedder(path, Preprocessing(**USUAL))
+    for batch in batches(tiny_faces, 1):
+        expected = torch.from_numpy(embedder.embed(batch.images.numpy()))
+        assert_float16_close(cached.targets(batch).embeddings, expected)
+
+
+def test_an_exported_file_teaches_without_a_card(tiny_faces, tiny_onnx, tmp_path):
+    path = tiny_onnx(tmp_path / "exported.onnx", size=32, dimension=16)
+    card = ModelCard(
+        architecture="foreign",
+        embedding_size=16,
+        preprocessing=Preprocessing(**USUAL),
+        sha256="0",
+    )
+    model = onnx.load(str(path))
+    description = SelfDescription(version="0", card=card)
+    onnx.helper.set_model_props(model, description.to_metadata())
+    onnx.save(model, str(path))
+    cached = create(tiny_faces, teacher=path, cache=tmp_path / "c")
+    embedder = load_embedder(path)
     for batch in batches(tiny_faces, 1):
         expected = torch.from_numpy(embedder.embed(batch.images.numpy()))
         assert_float16_close(cached.targets(batch).embeddings, expected)

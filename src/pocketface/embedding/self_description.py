@@ -22,6 +22,10 @@ _OF_THE_NETWORK = ("architecture", "options", "genotype", "embedding_size", "pre
 """What a card beside the file may not say otherwise; thresholds and notes it may."""
 
 
+class UndescribedError(WeightsError):
+    """Neither a file nor anything else says how it wants its images."""
+
+
 class SelfDescription(BaseModel):
     """How to run the file, and the card of the network in it.
 
@@ -87,9 +91,9 @@ def card_of(
     return beside
 
 
-def undescribed(path: Path) -> WeightsError:
-    """The error for a file of which neither it nor anybody else says how it wants its images."""
-    return WeightsError(
+def undescribed(path: Path) -> UndescribedError:
+    """The error for such a file, with what to say of it."""
+    return UndescribedError(
         f"{path} has no card ({card_path(path).name}) that says its preprocessing. Say it with "
         "all of --size, --order, --mean and --std; for example the field's usual one: "
         "--size 112 --order rgb --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5"

@@ -24,6 +24,7 @@ from pocketface.distill import (
 from pocketface.embedding.embedder import Embedder
 from pocketface.embedding.load import load_embedder
 from pocketface.embedding.resize import resize_faces
+from pocketface.embedding.self_description import UndescribedError
 from pocketface.embedding.torch_embedder import TorchEmbedder
 from pocketface.errors import DataError, RecipeError, StoppedError
 from pocketface.models import outline_model
@@ -133,12 +134,16 @@ def _load(path: Path, config: DistillConfig) -> Embedder:
     """Open a teacher's file; a foreign one is described by the recipe."""
     if not card_path(path).is_file():
         if config.preprocessing is None:
-            raise RecipeError(
-                f"the teacher {path} has no card ({card_path(path).name}) that says its "
-                "preprocessing. Say it, for example the field's usual one: --set "
-                "'distill.preprocessing={image_size: 112, mean: [0.5, 0.5, 0.5], "
-                "std: [0.5, 0.5, 0.5]}'"
-            )
+            try:
+                # An exported file describes itself.
+                return load_embedder(path, architecture=config.architecture)
+            except UndescribedError as error:
+                raise RecipeError(
+                    f"the teacher {path} has no card ({card_path(path).name}) that says its "
+                    "preprocessing. Say it, for example the field's usual one: --set "
+                    "'distill.preprocessing={image_size: 112, mean: [0.5, 0.5, 0.5], "
+                    "std: [0.5, 0.5, 0.5]}'"
+                ) from error
         if path.suffix in (".pt", ".pth") and config.architecture is None:
             raise RecipeError(
                 f"the teacher {path} is a state dict, which does not say its network. Name it: "
