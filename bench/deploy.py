@@ -10,6 +10,7 @@ times (aim 4) and at most 2.0 matrix products (aim 1.6).
 """
 
 import argparse
+import io
 import json
 import statistics
 import subprocess
@@ -125,19 +126,21 @@ def images_of(batch: int, size: int) -> np.ndarray:
     return generator.standard_normal((batch, 3, size, size), dtype=np.float32)
 
 
-def in_onnxruntime(file: Path, images: np.ndarray, threads: int) -> Run:
+def in_onnxruntime(file: Path | bytes, images: np.ndarray, threads: int) -> Run:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    given = file if isinstance(file, bytes) else str(file)
+    session = onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
     return lambda: session.run(None, {"images": images})[0]
 
 
-def in_openvino(file: Path, images: np.ndarray, threads: int) -> Run:
+def in_openvino(file: Path | io.BytesIO, images: np.ndarray, threads: int) -> Run:
     import openvino
 
-    model = openvino.Core().read_model(str(file))
+    given = file if isinstance(file, io.BytesIO) else str(file)
+    model = openvino.Core().read_model(given)
     model.reshape(list(images.shape))
     wanted = {
         "INFERENCE_NUM_THREADS": threads,

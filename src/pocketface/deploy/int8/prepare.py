@@ -27,12 +27,14 @@ from pocketface.deploy.graph import (
 def prepare(graph: Graph, *, split: bool = True) -> None:
     """Rewrite `graph`, which is folded, in place; without `split` PReLUs stay."""
     if split:
-        _bend_prelus(graph)
+        bend_prelus(graph)
     _affine_as_conv(graph)
     _end_with_linear(graph)
 
 
-def _bend_prelus(graph: Graph) -> None:
+def bend_prelus(graph: Graph) -> None:
+    """Replace each PReLU, in place."""
+
     def change(node: Node) -> list[Node] | None:
         if not isinstance(node.operation, PRelu):
             return None

@@ -1,13 +1,13 @@
 """The layers that lose most in 8 bits, found by measurement and left in float."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pocketface.deploy.graph import Graph, Node
+from pocketface.deploy.graph import Graph
 from pocketface.deploy.int8.grid import Plan, Rounding, has_weights
 from pocketface.deploy.int8.network import GraphNetwork
 
@@ -24,9 +24,11 @@ def mean_cosine(network: GraphNetwork, images: Tensor, wanted: Tensor, batch: in
 
 def leave_first_in_float(graph: Graph, plan: Plan) -> Plan:
     """`plan` with what takes the images in float: they are not rounded twice."""
-    first = [node for node in graph.nodes if graph.input in node.inputs]
+    first = {node.output for node in graph.nodes if graph.input in node.inputs}
+    fused = Rounding(graph).fused & first
+    first |= {node.output for node in graph.nodes if fused.intersection(node.inputs)}
     grids = {name: grid for name, grid in plan.grids.items() if name != graph.input}
-    return _in_float(graph, replace(plan, grids=grids), first)
+    return replace(plan, grids=grids, exact=plan.exact | first)
 
 
 def leave_sensitive_in_float(
@@ -39,44 +41,44 @@ def leave_sensitive_in_float(
 ) -> Plan:
     """`plan` with as few layers in float as bring the mean cosine to `aim`.
 
-    Each layer is rounded alone, all else in float, and they are ranked by what that loses on
-    `images` (N, 3, S, S), whose embeddings are `wanted` (N, D). Then the first 1, 2, 4 and so on
-    are left in float until the whole reaches `aim`, or a tenth of the layers (`MOST_FLOAT`) is in
-    float; of these trials the best is taken.
+    A layer is a module of the network, such as a separable convolution. Each is left in float by
+    itself, and they are ranked by what that gains on `images` (N, 3, S, S), whose embeddings are
+    `wanted` (N, D). Then the first 1, 2, 4 and so on are left in float together until the whole
+    reaches `aim`, or a tenth of the layers (`MOST_FLOAT`) is in float; of these trials the best is
+    taken.
     """
     network = GraphNetwork(graph, plan).eval()
-    best, reached = plan, mean_cosine(network, images, wanted)
-    layers = [n for n in graph.nodes if has_weights(n) and n.output not in plan.exact]
+
+    def tried(layers: Sequence[str]) -> tuple[float, Plan]:
+        names = {node.output for node in graph.nodes if graph.layers[node.output] in layers}
+        network.plan = replace(plan, exact=plan.exact | names)
+        return mean_cosine(network, images, wanted), network.plan
+
+    reached, best = tried([])
+    layers = _layers(graph, plan, in_float=False)
     most = int(MOST_FLOAT * len(layers))
     if reached >= aim or most < 1:
         return plan
-    everything = frozenset(node.output for node in graph.nodes)
-    losses = []
+    gains = []
     for index, layer in enumerate(layers):
-        alone = _in_float(graph, Plan({}), [layer]).exact
-        network.plan = replace(plan, exact=everything - alone)
-        losses.append(1 - mean_cosine(network, images, wanted))
+        gains.append(tried([layer])[0])
         progress(index + 1, len(layers))
-    ranked = [layers[i] for i in np.argsort(losses)[::-1]]
+    ranked = [layers[index] for index in np.argsort(gains)[::-1]]
     count = 1
     while reached < aim and count <= most:
-        network.plan = tried = _in_float(graph, plan, ranked[:count])
-        cosine = mean_cosine(network, images, wanted)
+        cosine, candidate = tried(ranked[:count])
         if cosine > reached:
-            best, reached = tried, cosine
+            reached, best = cosine, candidate
         count = most if count < most < 2 * count else 2 * count
     return best
 
 
 def float_layers(graph: Graph, plan: Plan) -> list[str]:
     """The network's own names of the layers with weights that are in float."""
-    found = [n for n in graph.nodes if has_weights(n) and n.output in plan.exact]
-    return list(dict.fromkeys(graph.layers[node.output] or node.output for node in found))
+    return _layers(graph, plan, in_float=True)
 
 
-def _in_float(graph: Graph, plan: Plan, layers: list[Node]) -> Plan:
-    """`plan` with `layers` in float, and the activations that are computed with them."""
-    names = {layer.output for layer in layers}
-    fused = Rounding(graph).fused & names
-    names |= {node.output for node in graph.nodes if fused.intersection(node.inputs)}
-    return replace(plan, exact=plan.exact | names)
+def _layers(graph: Graph, plan: Plan, *, in_float: bool) -> list[str]:
+    weighted = [node.output for node in graph.nodes if has_weights(node)]
+    found = [graph.layers[name] for name in weighted if (name in plan.exact) == in_float]
+    return list(dict.fromkeys(found))

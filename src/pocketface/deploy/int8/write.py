@@ -42,9 +42,10 @@ class Int8Writer(Writer):
     def _is_end_of_grid(self, node: Node) -> bool:
         if not isinstance(node.operation, Relu) or node.output in self._plan.exact:
             return False
-        grid, most = self._plan.grids[node.output], node.operation.most
+        grid, most = self._plan.grids.get(node.output), node.operation.most
         return (
-            node.inputs[0] in self._rounding.fused
+            grid is not None
+            and node.inputs[0] in self._rounding.fused
             and grid.zero == 0
             and (most is None or grid.most <= most * (1 + 1e-6))
         )
