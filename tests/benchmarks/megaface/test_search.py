@@ -127,3 +127,20 @@ def test_a_second_run_goes_on_where_the_first_ended():
     Search(probes, distractors, [Observer(fewer, np.arange(7))]).run(np.arange(3))
     assert (fewer.similarity[:, 3:] == -np.inf).all()
     assert (fewer.distractor[:, 3:] == -1).all()
+
+
+@pytest.mark.parametrize("kind", ["apart", "equal"])
+def test_among_many_distractors_few_are_looked_at_and_none_is_missed(monkeypatch, kind):
+    probes, distractors = drawn(4, kind, probes=5, distractors=8000)
+    monkeypatch.setattr(search, "_SCORES_AT_ONCE", 5 * 512)
+    compared = []
+    similarities = search.similarities
+    monkeypatch.setattr(
+        search, "similarities", lambda a, b: compared.append(len(a)) or similarities(a, b)
+    )
+    keeper = NearestDistractors(5)
+    Search(probes, distractors, [Observer(keeper, np.arange(5))]).run(np.arange(8000))
+    wanted = -np.sort(-plain(probes, distractors), axis=1)[:, :DEPTH]
+    np.testing.assert_array_equal(keeper.similarity, wanted)
+    if kind == "apart":
+        assert sum(compared) < 8000 * 5 / 20

@@ -33,7 +33,8 @@ _ROWS = 64
 
 _FIRST_BLOCK = 16
 _SETTLE_AT = 32_768
-"""Candidates that are collected before they are handed over."""
+_SETTLE_PER_PROBE = 8
+"""Candidates that are collected before they are handed over, which raises the floors."""
 
 
 class Keeper(Protocol):
@@ -152,7 +153,7 @@ class Search:
         kept = exact >= self._floor[probe]
         self._pending.append((probe[kept], block.columns[row[kept]], exact[kept]))
         self._pending_count += int(kept.sum())
-        if self._pending_count >= _SETTLE_AT:
+        if self._pending_count >= min(_SETTLE_AT, _SETTLE_PER_PROBE * len(self._probes)):
             self._settle()
 
     def _candidates(self, scores: npt.NDArray[np.float32]) -> tuple[Ints, Ints]:
