@@ -109,5 +109,5 @@ def _print_text(done: "Int8Export", weights: Path) -> None:
         f"In float: {', '.join(lost.float_layers)}\n"
         f"Card: in the file, and in {card_path(done.path)}"
         + ("; its thresholds are the float network's" if done.card.thresholds else "")
-        + f"\nNext: pocketface evaluate {done.path} PAIRS --against REPORT_OF_{weights.stem}"
+        + f"\nNext: pocketface evaluate {done.path} PAIRS --against FLOAT/report.json"
     )

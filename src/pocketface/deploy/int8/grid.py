@@ -49,7 +49,8 @@ def grid_over(least: float, most: float) -> Grid:
 def weight_scales(weight: Floats) -> npt.NDArray[np.float32]:
     """The scale of each output channel (O,) that takes its largest weight to 127."""
     largest = np.abs(weight).reshape(len(weight), -1).max(axis=1)
-    return (np.maximum(largest, _TINY) / 127).astype(np.float32)
+    scales: npt.NDArray[np.float32] = (np.maximum(largest, _TINY) / 127).astype(np.float32)
+    return scales
 
 
 def round_weights(weight: Floats) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:

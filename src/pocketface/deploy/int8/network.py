@@ -105,7 +105,8 @@ class GraphNetwork(nn.Module):
             case Affine():
                 shape = (1, -1, 1, 1) if x.ndim == 4 else (1, -1)
                 scale, shift = (self.weights[f"{node.output}_{p}"] for p in ("scale", "shift"))
-                return x * scale.view(shape) + shift.view(shape)
+                scaled: Tensor = x * scale.view(shape) + shift.view(shape)
+                return scaled
             case PRelu():
                 return F.prelu(x, self.weights[f"{node.output}_slope"])
             case Relu(most):

@@ -82,7 +82,7 @@ def quantise(
     images = torch.from_numpy(normalise_faces(faces, preprocessing))
 
     def batches() -> Iterator[Tensor]:
-        yield from images.split(_BATCH)
+        yield from torch.split(images, _BATCH)
 
     plan = leave_first_in_float(graph, Plan(find_grids(graph, batches, options.ranges)))
     judges = images[:_JUDGES]

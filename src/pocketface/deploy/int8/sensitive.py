@@ -18,7 +18,7 @@ MOST_FLOAT = 0.1
 def mean_cosine(network: GraphNetwork, images: Tensor, wanted: Tensor, batch: int = 16) -> float:
     """Mean cosine similarity of the embeddings of `images` (N, 3, S, S) to `wanted` (N, D)."""
     with torch.no_grad():
-        found = torch.cat([network(part) for part in images.split(batch)])
+        found = torch.cat([network(part) for part in torch.split(images, batch)])
     return float(torch.cosine_similarity(found.double(), wanted.double()).mean())
 
 
