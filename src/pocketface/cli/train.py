@@ -80,12 +80,12 @@ def distill(
         str | None,
         typer.Option(
             "--loss",
-            help="embedding, angular, adadistill, ekd, relational, inherited. [embedding]",
+            help="embedding, angular, adadistill, ekd, relational, inherited; else embedding.",
         ),
     ] = None,
     weight: Annotated[
         float | None,
-        typer.Option("--weight", min=0, help="Of the loss's embedding term. [the loss's own]"),
+        typer.Option("--weight", min=0, help="Of the loss's embedding term; else the loss's own."),
     ] = None,
     cache: Annotated[
         Path | None,
@@ -93,9 +93,7 @@ def distill(
     ] = None,
     projection: Annotated[
         str | None,
-        typer.Option(
-            "--projection", help="Join embeddings of different sizes: pca or learned. [none]"
-        ),
+        typer.Option("--projection", help="Join embeddings of different sizes: pca or learned."),
     ] = None,
     unlabelled: Annotated[
         list[Path] | None,
