@@ -9,7 +9,12 @@ import torch
 from pocketface.errors import RecipeError
 from pocketface.models import create_model
 from pocketface.profile import primitives
-from pocketface.profile.ladder import RUNGS, Ladder, ladder_onnx, times_in_ladder
+from pocketface.profile.ladder import (
+    RUNGS,
+    Ladder,
+    ladder_onnx,
+    times_in_ladder,
+)
 from pocketface.profile.latency_table import Entry, Piece
 from pocketface.profile.machine import Machine
 from pocketface.profile.pieces import Shape, pieces_of_any, predict_latency
@@ -50,12 +55,13 @@ def operators(content: bytes) -> list[str]:
 
 @pytest.mark.parametrize("piece", PIECES, ids=str)
 def test_a_laden_ladder_is_a_bare_one_and_its_pieces(piece: Piece) -> None:
-    bare = operators(ladder_onnx(piece.size, piece.inputs, None, generator()))
-    laden = operators(ladder_onnx(piece.size, piece.inputs, piece, generator()))
-    # No step was folded into another: each is a convolution and a bend.
+    bare = operators(ladder_onnx(piece, generator(), bare=True))
+    laden = operators(ladder_onnx(piece, generator()))
+    # No step was folded into another: each is a convolution and a bend, within a cell two.
     lead = 0 if piece.inputs == 3 else 1
-    assert bare.count("Conv") == RUNGS + lead
-    assert bare.count("Relu") == RUNGS + lead
+    steps = (2 if piece.within else 1) * RUNGS
+    assert bare.count("Conv") == steps + lead
+    assert bare.count("Relu") == steps + lead
     assert (bare.count("MaxPool"), bare.count("Concat")) == (RUNGS, 1)
     added = {kind: laden.count(kind) - bare.count(kind) for kind in set(laden)}
     times = times_in_ladder(piece)
@@ -74,7 +80,7 @@ def test_a_laden_ladder_is_a_bare_one_and_its_pieces(piece: Piece) -> None:
 
 @pytest.mark.parametrize("piece", PIECES, ids=str)
 def test_everything_in_a_ladder_reaches_its_output(piece: Piece) -> None:
-    content = ladder_onnx(piece.size, piece.inputs, piece, generator())
+    content = ladder_onnx(piece, generator())
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(content, options)
@@ -83,7 +89,8 @@ def test_everything_in_a_ladder_reaches_its_output(piece: Piece) -> None:
     assert np.isfinite(found).all()
     assert np.abs(found).max() < 1e6
     with torch.no_grad():
-        wanted = Ladder(piece.size, piece.inputs, piece).eval()(torch.zeros(images.shape))
+        ladder = Ladder(piece.size, piece.inputs, piece, within=piece.within)
+        wanted = ladder.eval()(torch.zeros(images.shape))
     assert found.shape == tuple(wanted.shape)
     assert len(np.unique(found)) > RUNGS / 2
 
@@ -103,7 +110,7 @@ def test_a_timer_divides_by_the_number_of_pieces(monkeypatch) -> None:
 
     def open_network(runtime, content, images, threads):
         opened.append(content)
-        laden = len(operators(content)) > 3 * RUNGS + 4
+        laden = len(operators(content)) > 5 * RUNGS + 4
         return lambda: 3e-3 if laden else 1e-3
 
     def turn(execute, seconds, least):

@@ -1,10 +1,14 @@
 """Networks that differ in one operation only, to measure what it adds to a network.
 
-A ladder is a chain of `RUNGS` cheap steps, each of which gives a fresh map. A bare ladder does
-nothing else; a ladder of a piece computes that piece on each of these maps. One pixel of every
-result goes to the output, so that nothing can be left out. The difference of the two, over the
-number of rungs, is what the piece costs inside a network: opening a session, calling it and
-handing over the images are in both. Both go the way of every export: traced, fused, written.
+A ladder has `RUNGS` steps, each of which gives a fresh map. A bare ladder does nothing else; a
+ladder of a piece computes that piece on each of these maps. One pixel of every result goes to the
+output, so that nothing can be left out. The difference of the two, over the number of rungs, is
+what the piece costs inside a network: opening a session, calling it and handing over the images
+are in both. Both go the way of every export: traced, fused, written.
+
+What stands inside a cell is measured between maps four times as wide, such as a cell reads at its
+inputs and writes at its end: without them a ladder stays in the processor's nearest caches, and
+tells a fifth too little.
 """
 
 from collections.abc import Callable
@@ -29,30 +33,42 @@ RUNGS = 8
 
 
 class Ladder(nn.Module):
-    """Maps (N, inputs, size, size) one after the other, and a piece on each; None for bare."""
+    """Maps (N, inputs, size, size) one after the other, and a piece on each; None for bare.
+
+    With `within` the maps come from wider ones, as inside a cell.
+    """
 
     architecture = "ladder"
 
-    def __init__(self, size: int, inputs: int, piece: Piece | None) -> None:
+    def __init__(self, size: int, inputs: int, piece: Piece | None, *, within: bool) -> None:
         super().__init__()
         self.kind = "" if piece is None else piece.operation
-        lead = nn.Sequential(nn.Conv2d(3, inputs, 1), nn.ReLU())
-        self.lead = nn.Identity() if inputs == 3 else lead
-        self.steps = nn.ModuleList(nn.Conv2d(inputs, inputs, 1, groups=inputs) for _ in _rungs())
+        self.within = within
+        width = NODES * inputs if within else inputs
+        lead = nn.Sequential(nn.Conv2d(3, width, 1), nn.ReLU())
+        self.lead = nn.Identity() if width == 3 else lead
         # Bends keep convolutions that follow each other from being folded into one.
-        self.bends = nn.ModuleList(nn.ReLU() for _ in _rungs())
+        self.chain = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(width, width, 1, groups=width), nn.ReLU()) for _ in _rungs()
+        )
+        self.steps = nn.ModuleList(
+            nn.Conv2d(width, inputs, 1) if within else nn.Identity() for _ in _rungs()
+        )
+        self.bends = nn.ModuleList(nn.ReLU() if within else nn.Identity() for _ in _rungs())
         build = nn.Identity if piece is None or piece.operation in _JOINS else _builder(piece)
         self.rungs = nn.ModuleList(build() for _ in _rungs())
         self.pixels = nn.ModuleList(nn.MaxPool2d(1, stride=size) for _ in _rungs())
 
     def forward(self, images: Tensor) -> Tensor:
         """Climb the ladder with images (N, 3, size, size); gives one pixel of every result."""
-        x = self.lead(images)
-        maps, results = [x], []
-        for step, bend, rung, pixel in zip(
-            self.steps, self.bends, self.rungs, self.pixels, strict=True
+        wide = self.lead(images)
+        maps: list[Tensor] = []
+        results = []
+        for link, step, bend, rung, pixel in zip(
+            self.chain, self.steps, self.bends, self.rungs, self.pixels, strict=True
         ):
-            x = step(x)
+            wide = link(wide)
+            x = step(wide)
             if self.kind == "sum" and len(maps) > 1:
                 x = x + maps[-2]
             x = bend(x)
@@ -64,7 +80,7 @@ class Ladder(nn.Module):
         return torch.cat(results, dim=1).flatten(1)
 
 
-_JOINS = {"sum": RUNGS - 1, "concatenation": RUNGS - NODES + 2}
+_JOINS = {"sum": RUNGS - 2, "concatenation": RUNGS - NODES + 1}
 """Pieces of several maps, and how many rungs have so many maps below them."""
 
 
@@ -73,10 +89,13 @@ def times_in_ladder(piece: Piece) -> int:
     return _JOINS.get(piece.operation, RUNGS)
 
 
-def ladder_onnx(size: int, inputs: int, piece: Piece | None, generator: torch.Generator) -> bytes:
-    """The ONNX model of a ladder of `piece`, or of a bare one, with weights from `generator`."""
+def ladder_onnx(piece: Piece, generator: torch.Generator, *, bare: bool = False) -> bytes:
+    """The ONNX model of a ladder of `piece`, or of a bare one of such maps.
+
+    Its weights are drawn from `generator`.
+    """
     with torch.device("meta"):
-        ladder = Ladder(size, inputs, piece)
+        ladder = Ladder(piece.size, piece.inputs, None if bare else piece, within=piece.within)
     ladder.to_empty(device="cpu").eval()
     for module in ladder.modules():
         if isinstance(module, nn.Conv2d):
@@ -90,7 +109,7 @@ def ladder_onnx(size: int, inputs: int, piece: Piece | None, generator: torch.Ge
     backbone: Any = ladder
     graph = trace_graph(backbone)
     fuse(graph)
-    content: bytes = write_graph(graph, size, OPSETS[0], {}).SerializeToString()
+    content: bytes = write_graph(graph, piece.size, OPSETS[0], {}).SerializeToString()
     return content
 
 

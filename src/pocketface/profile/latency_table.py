@@ -63,6 +63,11 @@ class Piece(NamedTuple):
         )
 
     @property
+    def within(self) -> bool:
+        """Whether it stands between a cell's inputs and its end."""
+        return self.operation in (*OPERATIONS[:8], "sum", "concatenation")
+
+    @property
     def free(self) -> bool:
         """Whether it is nothing at all: `none`, or a skip that hands its input on."""
         return self.operation == "none" or (self.operation == "skip_connect" and self.stride == 1)

@@ -42,7 +42,7 @@ def page(result: Profile, pictures: Mapping[str, bytes]) -> str:
 </head>
 <body>
 <h1>{title}</h1>
-<p class="faint">{escape(about(result))} {escape(result.created)}</p>
+<p class="faint">{escape(about(result))} {escape(result.created.replace("T", " "))}</p>
 {warnings}{"".join(_section(model) for model in result.models)}
 <p class="faint">{escape(LEGEND)}</p>
 {images}</body>

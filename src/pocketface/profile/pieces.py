@@ -136,4 +136,5 @@ def _primitives(size: int, stride: int, width: int) -> list[Piece]:
 
 def _measured(pieces: Iterable[Piece]) -> list[Piece]:
     """Those that are to be measured, neighbours at one place beside each other."""
-    return sorted((piece for piece in pieces if not piece.free), key=lambda p: (-p.size, p.inputs))
+    measured = [piece for piece in pieces if not piece.free]
+    return sorted(measured, key=lambda piece: (-piece.size, piece.inputs, piece.within))

@@ -136,14 +136,14 @@ class LadderTimer:
     def __init__(self, device: Device, generator: torch.Generator) -> None:
         self.device = device
         self.generator = generator
-        self._bare: tuple[tuple[int, int], Execute] | None = None
+        self._bare: tuple[tuple[int, int, bool], Execute] | None = None
 
     def __call__(self, piece: Piece, seconds: float) -> list[float]:
         """Differences of a turn with the piece and one without, over the piece's number."""
-        place = (piece.size, piece.inputs)
+        place = (piece.size, piece.inputs, piece.within)
         if self._bare is None or self._bare[0] != place:
-            self._bare = (place, self._open(piece.size, piece.inputs, None))
-        bare, laden = self._bare[1], self._open(piece.size, piece.inputs, piece)
+            self._bare = (place, self._open(piece, bare=True))
+        bare, laden = self._bare[1], self._open(piece)
         scale = 1e6 / times_in_ladder(piece)
         differences: list[float] = []
         end = time.perf_counter() + seconds
@@ -160,14 +160,14 @@ class LadderTimer:
             run.cpu if self.device.clock == "cpu" else run.wall for run in runs
         )
 
-    def _open(self, size: int, inputs: int, piece: Piece | None) -> Execute:
+    def _open(self, piece: Piece, *, bare: bool = False) -> Execute:
         job = Job(
             runtime=self.device.runtime,
             file=Path("ladder.onnx"),
-            shape=(1, 3, size, size),
+            shape=(1, 3, piece.size, piece.size),
             threads=self.device.threads,
         )
-        content = ladder_onnx(size, inputs, piece, self.generator)
+        content = ladder_onnx(piece, self.generator, bare=bare)
         return open_network(self.device.runtime, content, draw_images(job), self.device.threads)
 
 
