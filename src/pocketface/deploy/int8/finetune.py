@@ -17,8 +17,8 @@ from pocketface.deploy.int8.network import GraphNetwork
 
 BATCH = 16
 LEARNING_RATE = 1e-5
-"""Of Adam, at the first step; it falls to zero along half a cosine. On a trained pocketnet_nano larger
-ones were seen to lose a little (one seed, differences within noise)."""
+"""Of Adam, at the first step; it falls to zero along half a cosine. On a trained pocketnet_nano
+larger ones were seen to lose a little (one seed, differences within noise)."""
 
 
 def fine_tune(
