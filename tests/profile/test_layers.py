@@ -31,6 +31,7 @@ def opened(path, folder):
         ("Conv", [(1, 6, 8, 8), (4, 6, 1, 1)], (1, 4, 8, 8), "pointwise 1x1", 256 * 6),
         ("FusedConv", [(1, 6, 8, 8), (6, 1, 5, 5)], (1, 6, 8, 8), "depthwise 5x5", 384 * 25),
         ("Conv", [(1, 6, 8, 8), (6, 1, 1, 1)], (1, 6, 8, 8), "PReLU or scale", 384),
+        ("Conv", [(1, 6, 8, 8), (6, 6, 1, 1)], (1, 6, 8, 8), "pointwise 1x1", 384 * 6),
         ("Conv", [(1, 6, 8, 8), (4, 3, 3, 3)], (1, 4, 8, 8), "grouped 3x3", 256 * 27),
         ("Conv", [(1, 1, 8, 8), (1, 1, 3, 3)], (1, 1, 8, 8), "convolution 3x3", 64 * 9),
         (
@@ -94,6 +95,9 @@ def test_layers_of_our_network_are_its_modules_with_its_arithmetic(tmp_path) -> 
     modules = set(dict(network.named_modules()))
     ours = [node for node in layers.nodes if node.kind != "layout"]
     assert {node.name for node in ours} <= modules
+    assert layers.nodes[0].name == "stem.0"
+    # What the runtime adds stands behind what ran before it: the maps are put in plain order last.
+    assert {node.block for node in layers.nodes if node.kind == "layout"} <= {"gdconv", "linear"}
     blocks = list(dict.fromkeys(node.block for node in layers.nodes))
     assert blocks[:3] == ["stem", "blocks.0", "blocks.1"]
     assert len(blocks) == len(set(blocks)) >= 15
