@@ -64,7 +64,7 @@ def demo(
         weights = str(student / "last.safetensors")
         run(["evaluate", weights, str(faces / folder), "--out", str(report)])
     exported = out / "student.onnx"
-    run(["export", str(student / "last.safetensors"), str(exported)])
+    run(["export", str(student / "last.safetensors"), str(exported), "--overwrite"])
     story = _story(out, faces, (teacher, student), done)
     one, same, other = _three_faces(out / "faces", story.pairs)
     for second in (same, other):
