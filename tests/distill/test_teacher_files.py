@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pocketface.distill import DistillConfig, teacher_files
+from pocketface.distill import teacher_files
+from pocketface.distill.embedding import EmbeddingConfig
 from pocketface.errors import RecipeError
 
 
@@ -19,7 +20,7 @@ def make_run(folder: Path, kept: list[int], recipe: str | None = "epochs: 4\n") 
 
 
 def files(teacher: Path, multi_step: bool) -> list[Path]:
-    return teacher_files(DistillConfig(teacher=teacher, multi_step=multi_step))
+    return teacher_files(EmbeddingConfig(teacher=teacher, multi_step=multi_step))
 
 
 def test_a_weights_file_teaches_alone(tmp_path):

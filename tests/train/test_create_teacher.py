@@ -13,12 +13,12 @@ from pocketface.card import ModelCard
 from pocketface.data import FolderFaces, decode_rgb
 from pocketface.distill import (
     CachedTeacher,
-    DistillConfig,
     EmbeddingCache,
     FaceBatch,
     LiveTeacher,
     MultiStepTeacher,
 )
+from pocketface.distill.embedding import EmbeddingConfig
 from pocketface.embedding.load import load_embedder
 from pocketface.embedding.onnx_embedder import OnnxEmbedder
 from pocketface.embedding.self_description import SelfDescription
@@ -37,7 +37,7 @@ USUAL = {"image_size": 32, "mean": [0.5] * 3, "std": [0.5] * 3}
 
 def create(faces, size=16, **config):
     return create_teacher(
-        DistillConfig(**config), faces, embedding_size=size, device=CPU, quiet=True
+        EmbeddingConfig(**config), faces, embedding_size=size, device=CPU, quiet=True
     )
 
 
@@ -270,6 +270,6 @@ def test_a_broken_milestone_is_found_before_the_run(tiny_faces, teacher_run, tmp
 
 
 def test_a_process_that_may_not_fill_says_what_is_missing(tiny_faces, last, tmp_path):
-    config = DistillConfig(teacher=last, cache=tmp_path)
+    config = EmbeddingConfig(teacher=last, cache=tmp_path)
     with pytest.raises(DataError, match="lacks 1 of 1 shards"):
         create_teacher(config, tiny_faces, embedding_size=16, device=CPU, fill=False, quiet=True)

@@ -1,5 +1,6 @@
 """What a recipe says of distillation whatever the loss, and which files a teacher is made of."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, Self
@@ -98,9 +99,9 @@ class DistillConfig(BaseModel):
         """Whether the loss looks at the four stages' maps, which only a live teacher gives."""
         return False
 
+    @abstractmethod
     def create_loss(self, partners: Partners) -> DistillationLoss:
         """Build the loss."""
-        raise NotImplementedError("a loss's own section builds it")
 
 
 def teacher_files(config: DistillConfig) -> list[Path]:
