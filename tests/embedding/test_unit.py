@@ -4,7 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pocketface.embedding.flip import embed_faces, flip_sum
-from pocketface.embedding.unit import similarity_of, squared_distances, unit
+from pocketface.embedding.unit import (
+    quick_products,
+    similarity_of,
+    squared_distances,
+    unit,
+)
 from pocketface.errors import WeightsError
 
 
@@ -79,3 +84,19 @@ def test_embeddings_without_direction_are_refused_by_name(bad):
 def test_a_single_vector_is_refused():
     with pytest.raises(WeightsError, match=r"\(N, D\)"):
         unit(np.ones(3))
+
+
+def test_quick_products_are_the_matrix_product_and_never_warn_of_the_flags(monkeypatch) -> None:
+    """A BLAS may leave 'invalid' set though all is finite; the state around it stays as it was."""
+    rng = np.random.default_rng(0)
+    left = rng.normal(size=(3, 5)).astype(np.float32)
+    right = rng.normal(size=(5, 4)).astype(np.float32)
+    out = np.empty((3, 4), np.float32)
+    assert quick_products(left, right, out) is out
+    np.testing.assert_allclose(out, [[sum(a * b) for b in right.T] for a in left], rtol=1e-5)
+    seen = []
+    monkeypatch.setattr(np, "matmul", lambda *_, out: seen.append(np.geterr()["invalid"]) or left)
+    before = np.geterr()
+    quick_products(left, right)
+    assert seen == ["ignore"]
+    assert np.geterr() == before

@@ -1,8 +1,8 @@
 """Directions of embeddings, and how far apart two of them are.
 
 On unit vectors the squared distance is d = |a - b|^2 = 2 - 2 cos(a, b): thresholds on the one
-are thresholds on the other. Everything here is float64, so that a threshold decides the same
-wherever it is applied.
+are thresholds on the other. All but the quick products is float64, so that a threshold decides the
+same wherever it is applied.
 """
 
 from collections.abc import Sequence
@@ -51,3 +51,19 @@ def squared_distances(
 def similarity_of(distances: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Cosine similarity 1 - d / 2 of squared distances between unit vectors, within [-1, 1]."""
     return np.clip(1.0 - distances / 2.0, -1.0, 1.0)
+
+
+def quick_products(
+    left: npt.NDArray[np.float32],
+    right: npt.NDArray[np.float32],
+    out: npt.NDArray[np.float32] | None = None,
+) -> npt.NDArray[np.float32]:
+    """The matrix product of finite float32 (n, D) and (D, m), float32 (n, m), as BLAS rounds it.
+
+    NumPy reads the processor's flags after a product. A BLAS that computes on padding may leave
+    'invalid' among them though every number is finite (seen with OpenBLAS, now and then): that is
+    no warning for a person, and is not given.
+    """
+    with np.errstate(invalid="ignore"):
+        products: npt.NDArray[np.float32] = np.matmul(left, right, out=out)
+    return products

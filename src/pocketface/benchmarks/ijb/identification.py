@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from pocketface.benchmarks.ijb.meta import SubjectTable
 from pocketface.benchmarks.ijb.scores import exact_similarity, rounding_bound
+from pocketface.embedding.unit import quick_products
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -86,7 +87,7 @@ def search(units: npt.NDArray[np.float32], gallery: SubjectTable, probes: Subjec
     for start in range(0, len(probes.template), step):
         part = slice(start, start + step)
         template = probes.template[part]
-        quick = units[template] @ shelf.T
+        quick = quick_products(units[template], shelf.T)
         own = np.repeat(np.arange(len(template)), last[part] - first[part])
         column = by_subject[_runs(first[part], last[part])]
         exact = exact_similarity(units, template[own], gallery.template[column])

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketface.benchmarks.ijb.template_pairs import PairTable
+from pocketface.embedding.unit import quick_products
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -78,7 +79,7 @@ def quick_similarity(units: Units, pairs: PairTable) -> npt.NDArray[np.float32]:
             _score_rows(units, *pairs.pair_places(part), found)
         else:
             matrix = strip[: bottom - top, lowest:behind]
-            np.matmul(units[top:bottom], units[lowest:behind].T, out=matrix)
+            quick_products(units[top:bottom], units[lowest:behind].T, matrix)
             cells = pairs.cells(part).astype(np.intp)
             cells -= top << pairs.bits
             np.take(strip.reshape(-1), cells, out=found, mode="clip")

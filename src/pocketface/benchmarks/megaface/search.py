@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from pocketface.benchmarks.megaface.similarity import chunks, similarities
 from pocketface.embedding.embedder import Progress
-from pocketface.embedding.unit import unit
+from pocketface.embedding.unit import quick_products, unit
 from pocketface.errors import WeightsError
 
 Floats = npt.NDArray[np.float64]
@@ -140,7 +140,7 @@ class Search:
         directions = self._directions(columns)
         rows = -(-len(columns) // _ROWS) * _ROWS
         scores = buffer[: rows * len(self._probes)].reshape(rows, -1)
-        np.matmul(directions.astype(np.float32), self._columns, out=scores[: len(columns)])
+        quick_products(directions.astype(np.float32), self._columns, scores[: len(columns)])
         scores[len(columns) :] = -np.inf
         return _Block(columns, directions, scores)
 
