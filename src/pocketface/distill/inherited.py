@@ -1,8 +1,8 @@
 """An inherited classifier: the teacher's own class centres, frozen, classify the student's faces.
 
 The student is trained to be told apart by the directions that the teacher learnt for the same
-people. Kin to SimKD's reused classifier (Chen et al., CVPR 2022); this form, with the teacher's
-margin softmax and an optional term between embeddings, is ours.
+people. The idea is that of ProxylessKD (arXiv 2011.00265); this form, with the teacher's margin
+softmax and an optional term between embeddings, is ours.
 """
 
 from typing import ClassVar, Literal
