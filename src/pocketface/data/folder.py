@@ -5,16 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from pocketface.data.fault import Fault
-from pocketface.data.fingerprint import fingerprint_of
+from pocketface.data.image_files import ImageFiles
 from pocketface.errors import DataError
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".pgm", ".ppm", ".bmp", ".webp", ".tif", ".tiff")
 
 
-class FolderFaces:
+class FolderFaces(ImageFiles):
     """The faces of `root/<person>/<image>`, people and images in the order of their names.
 
     `only` restricts the set to these people (names of sub-folders). Hidden entries are passed
@@ -26,9 +25,9 @@ class FolderFaces:
     """
 
     def __init__(self, root: Path, only: Sequence[str] | None = None) -> None:
-        self.root = root
-        self.faults: list[Fault] = []
-        self.people: list[str] = []
+        super().__init__(root)
+        self.faults = []
+        self.people = []
         files: list[bytes] = []
         labels: list[int] = []
         for person in _person_folders(root, only, self.faults):
@@ -39,34 +38,13 @@ class FolderFaces:
                 self.people.append(person)
         if not files:
             raise DataError(_why_empty(root, self.faults))
-        self.labels: npt.NDArray[np.int64] = np.array(labels, dtype=np.int64)
+        self.labels = np.array(labels, dtype=np.int64)
         # One array instead of millions of strings: worker processes share its pages.
         self._files = np.array(files, dtype=np.bytes_)
-        self._fingerprint: str | None = None
-
-    def __len__(self) -> int:
-        return len(self.labels)
 
     def name(self, i: int) -> str:
         """`<person>/<file>` of image `i`."""
         return f"{self.people[self.labels[i]]}/{os.fsdecode(bytes(self._files[i]))}"
-
-    def encoded(self, i: int) -> bytes:
-        """The bytes of image `i`'s file. Raises DataError if it cannot be read."""
-        path = self.root / self.name(i)
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            raise DataError(
-                f"{path}: cannot read the image: {error.strerror}. "
-                "It was there when the folder was opened: restore it and run again."
-            ) from error
-
-    def fingerprint(self) -> str:
-        """Content identity (sha256, hexadecimal); see `fingerprint_of`. Computed once."""
-        if self._fingerprint is None:
-            self._fingerprint = fingerprint_of(self)
-        return self._fingerprint
 
 
 def _person_folders(root: Path, only: Sequence[str] | None, faults: list[Fault]) -> list[str]:

@@ -11,13 +11,14 @@ from pocketface.data.faces import Faces, open_faces
 from pocketface.data.fault import Fault
 from pocketface.data.fingerprint import fingerprint_of
 from pocketface.data.folder import IMAGE_ENDINGS
+from pocketface.data.image_files import ImageFiles
 from pocketface.errors import DataError
 
 UNKNOWN = -1
 """The label of an image of nobody known."""
 
 
-class ImageTree:
+class ImageTree(ImageFiles):
     """All images in `root` and in its folders at any depth, in the order of their paths.
 
     Hidden entries are passed over. A file that is no image by its ending, and a folder that cannot
@@ -28,9 +29,9 @@ class ImageTree:
     def __init__(self, root: Path) -> None:
         if not root.is_dir():
             raise DataError(f"{root}: no such folder. Give a folder of images, or a .rec file.")
-        self.root = root
-        self.people: list[str] = []
-        self.faults: list[Fault] = []
+        super().__init__(root)
+        self.people = []
+        self.faults = []
         files: list[str] = []
         self._look_into(root, "", files, {os.path.realpath(root)})
         if not files:
@@ -41,32 +42,11 @@ class ImageTree:
         self.faults.sort()
         # One array instead of millions of strings: worker processes share its pages.
         self._files = np.array([os.fsencode(name) for name in sorted(files)], dtype=np.bytes_)
-        self.labels: npt.NDArray[np.int64] = np.full(len(files), UNKNOWN, np.int64)
-        self._fingerprint: str | None = None
-
-    def __len__(self) -> int:
-        return len(self.labels)
+        self.labels = np.full(len(files), UNKNOWN, np.int64)
 
     def name(self, i: int) -> str:
         """The path of image `i` below the root."""
         return os.fsdecode(bytes(self._files[i]))
-
-    def encoded(self, i: int) -> bytes:
-        """The bytes of image `i`'s file. Raises DataError if it cannot be read."""
-        path = self.root / self.name(i)
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            raise DataError(
-                f"{path}: cannot read the image: {error.strerror}. "
-                "It was there when the folder was opened: restore it and run again."
-            ) from error
-
-    def fingerprint(self) -> str:
-        """Content identity (sha256, hexadecimal); see `fingerprint_of`. Computed once."""
-        if self._fingerprint is None:
-            self._fingerprint = fingerprint_of(self)
-        return self._fingerprint
 
     def _look_into(self, folder: Path, prefix: str, files: list[str], seen: set[str]) -> None:
         try:
