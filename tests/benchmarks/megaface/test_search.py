@@ -66,12 +66,13 @@ def small_blocks(patch):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, 10_000), KINDS, st.booleans())
-def test_the_nearest_are_those_of_loops_to_the_last_bit(seed, kind, small):
+@given(st.integers(0, 10_000), KINDS, st.booleans(), st.sampled_from([1, 2, 5]))
+def test_the_nearest_are_those_of_loops_to_the_last_bit(seed, kind, small, workers):
     probes, distractors = drawn(seed, kind)
     keeper = NearestDistractors(len(probes))
     chosen = np.random.default_rng(seed).permutation(90)[:70]
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search, "blas_threads", lambda: workers)
         if small:
             small_blocks(patch)
         Search(probes, distractors, [Observer(keeper, np.arange(7))]).run(chosen)
@@ -87,8 +88,8 @@ def test_the_nearest_are_those_of_loops_to_the_last_bit(seed, kind, small):
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(0, 10_000), KINDS, st.data())
-def test_each_observer_sees_its_own_part(seed, kind, data):
+@given(st.integers(0, 10_000), KINDS, st.sampled_from([1, 2, 5]), st.data())
+def test_each_observer_sees_its_own_part(seed, kind, workers, data):
     """Other probes, other distractors, floors that lie exactly on a comparison."""
     probes, distractors = drawn(seed, kind)
     everything = plain(probes, distractors)
@@ -99,6 +100,7 @@ def test_each_observer_sees_its_own_part(seed, kind, data):
     second.floor[:] = np.sort(everything, axis=1)[:, 40]
     with pytest.MonkeyPatch.context() as patch:
         small_blocks(patch)
+        patch.setattr(search, "blas_threads", lambda: workers)
         Search(
             probes, distractors, [Observer(first, rows, ignored), Observer(second, np.arange(7))]
         ).run(np.arange(90))

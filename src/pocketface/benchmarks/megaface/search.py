@@ -8,14 +8,17 @@ float32 product.
 Shapes: P probes, M distractors, D numbers of an embedding.
 """
 
+from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from pocketface.benchmarks.blas import blas_threads, one_blas_thread
 from pocketface.benchmarks.megaface.similarity import chunks, similarities
 from pocketface.embedding.embedder import Progress
 from pocketface.embedding.unit import quick_products, unit
@@ -27,6 +30,9 @@ Bools = npt.NDArray[np.bool_]
 
 _SCORES_AT_ONCE = 1 << 23
 """Scores of one block: its product is as fast as that of larger ones, and takes 32 MB."""
+
+_SCORES_IN_ALL = 1 << 25
+"""Scores of all blocks that are under way: with many threads each block is smaller."""
 
 _ROWS = 64
 """Neighbouring distractors of which the highest score is looked at first."""
@@ -64,18 +70,20 @@ class Observer:
     ignored: Bools | None = None
 
 
-class _Block(NamedTuple):
-    """Distractors that are compared at once, N of them.
+class _Found(NamedTuple):
+    """What of a block may matter.
 
     Attributes:
-        columns: int64 (N,), which they are.
-        directions: float64 (N, D), unit vectors.
-        scores: float32 (N rounded up to whole `_ROWS`, P), -inf below the N.
+        compared: how many distractors the block has.
+        probe: int64 (K,), rows of probes.
+        distractor: int64 (K,), which distractors they were compared with.
+        similarity: float64 (K,).
     """
 
-    columns: Ints
-    directions: Floats
-    scores: npt.NDArray[np.float32]
+    compared: int
+    probe: Ints
+    distractor: Ints
+    similarity: Floats
 
 
 class Search:
@@ -116,57 +124,72 @@ class Search:
     def run(self, chosen: Ints, progress: Progress | None = None) -> None:
         """Compare all probes with the distractors `chosen`, int64 (N,), each named once.
 
+        As many blocks are under way at a time as the BLAS may use threads, each on one thread: the
+        threads of one product would wait for each other, and for the scan of its scores.
+
         Raises WeightsError for a distractor that is zero or not finite.
         """
-        blocks = _cuts(chosen, len(self._probes))
-        rows = max(len(columns) for columns in blocks) + _ROWS - 1
-        buffers = [np.empty(rows * len(self._probes), np.float32) for _ in range(2)]
+        workers = blas_threads()
+        blocks = _cuts(chosen, len(self._probes), workers)
+        largest = max(len(columns) for columns in blocks)
+        buffers: SimpleQueue[npt.NDArray[np.float32]] = SimpleQueue()
+        for _ in range(workers):
+            buffers.put(np.empty((largest + _ROWS - 1) * len(self._probes), np.float32))
         done = 0
-        # The next block is multiplied while this one is looked through: cores share the work.
-        with ThreadPoolExecutor(1) as ahead:
-            coming = ahead.submit(self._score, blocks[0], buffers[0])
-            for number in range(len(blocks)):
-                block = coming.result()
-                if number + 1 < len(blocks):
-                    buffer = buffers[(number + 1) % 2]
-                    coming = ahead.submit(self._score, blocks[number + 1], buffer)
-                self._look_through(block)
-                done += len(block.columns)
+        under_way: deque[Future[_Found]] = deque()
+        with one_blas_thread(), ThreadPoolExecutor(workers) as pool:
+            for columns in blocks:
+                under_way.append(pool.submit(self._compare, columns, buffers))
+                # The first, small blocks raise the floors for the others: one after the other.
+                most = workers if len(columns) == largest else 1
+                while len(under_way) >= most:
+                    done += self._take_in(under_way.popleft().result())
+                    if progress is not None:
+                        progress(done, len(chosen))
+            while under_way:
+                done += self._take_in(under_way.popleft().result())
                 if progress is not None:
                     progress(done, len(chosen))
         self._settle()
 
-    def _score(self, columns: Ints, buffer: npt.NDArray[np.float32]) -> _Block:
+    def _compare(self, columns: Ints, buffers: "SimpleQueue[npt.NDArray[np.float32]]") -> _Found:
+        """What of a block reaches the floors as they are when its product is done."""
         directions = self._directions(columns)
         rows = -(-len(columns) // _ROWS) * _ROWS
-        scores = buffer[: rows * len(self._probes)].reshape(rows, -1)
-        quick_products(directions.astype(np.float32), self._columns, scores[: len(columns)])
-        scores[len(columns) :] = -np.inf
-        return _Block(columns, directions, scores)
-
-    def _look_through(self, block: _Block) -> None:
-        """Compare exactly what may reach a floor."""
-        row, probe = self._candidates(block.scores)
+        buffer = buffers.get()
+        try:
+            scores = buffer[: rows * len(self._probes)].reshape(rows, -1)
+            quick_products(directions.astype(np.float32), self._columns, scores[: len(columns)])
+            scores[len(columns) :] = -np.inf
+            row, probe = self._candidates(scores)
+        finally:
+            buffers.put(buffer)
         exact = np.empty(len(row))
         for part in chunks(len(row), self._probes.shape[1]):
-            exact[part] = similarities(self._probes[probe[part]], block.directions[row[part]])
+            exact[part] = similarities(self._probes[probe[part]], directions[row[part]])
         kept = exact >= self._floor[probe]
-        self._pending.append((probe[kept], block.columns[row[kept]], exact[kept]))
-        self._pending_count += int(kept.sum())
+        return _Found(len(columns), probe[kept], columns[row[kept]], exact[kept])
+
+    def _take_in(self, found: _Found) -> int:
+        """Collect what a block gave; its number of distractors."""
+        self._pending.append((found.probe, found.distractor, found.similarity))
+        self._pending_count += len(found.probe)
         if self._pending_count >= min(_SETTLE_AT, _SETTLE_PER_PROBE * len(self._probes)):
             self._settle()
+        return found.compared
 
     def _candidates(self, scores: npt.NDArray[np.float32]) -> tuple[Ints, Ints]:
         """Rows and probes of the scores that may reach a floor."""
+        floor = self._single_floor  # One of them throughout: the blocks beside this may raise it.
         probes = scores.shape[1]
         by_rows = scores.reshape(-1, _ROWS, probes)
         # One quick pass over all scores; few of the pieces hold a candidate, once there are floors.
-        found = np.flatnonzero(by_rows.max(axis=1) >= self._single_floor)
+        found = np.flatnonzero(by_rows.max(axis=1) >= floor)
         if 8 * len(found) > len(by_rows) * probes:
-            place = np.flatnonzero(scores >= self._single_floor)
+            place = np.flatnonzero(scores >= floor)
             return place // probes, place % probes
         piece, probe = found // probes, found % probes
-        place = np.flatnonzero(by_rows[piece, :, probe] >= self._single_floor[probe, None])
+        place = np.flatnonzero(by_rows[piece, :, probe] >= floor[probe, None])
         hit = place // _ROWS
         return piece[hit] * _ROWS + place % _ROWS, probe[hit]
 
@@ -211,9 +234,10 @@ class Search:
         self._single_floor = np.maximum(single, np.float32(-2))
 
 
-def _cuts(chosen: Ints, probes: int) -> list[Ints]:
+def _cuts(chosen: Ints, probes: int, workers: int) -> list[Ints]:
     """The distractors of each block: few at first, since without floors all are candidates."""
-    most = max(_ROWS, _SCORES_AT_ONCE // probes // _ROWS * _ROWS)
+    scores = min(_SCORES_AT_ONCE, _SCORES_IN_ALL // workers)
+    most = max(_ROWS, scores // probes // _ROWS * _ROWS)
     blocks, start = [], 0
     while start < len(chosen):
         size = min(most, max(_FIRST_BLOCK, start))
