@@ -8,6 +8,7 @@ import torch
 from lightning_fabric import Fabric
 
 from pocketface.distill import EmbeddingDistillation, Outputs
+from pocketface.errors import RecipeError
 from pocketface.models.normalise import normalise
 from pocketface.train.augment import augment
 from pocketface.train.loop import Trainer
@@ -129,3 +130,46 @@ def test_states_are_taken_over_whole(tmp_path, tiny_recipe):
     assert float(one.step(second)["loss"]) == float(two.step(second)["loss"])
     for name, value in one.step.objective.state_dict().items():
         assert torch.equal(value, two.step.objective.state_dict()[name]), name
+
+
+def test_only_the_training_pass_is_compiled(tmp_path, tiny_recipe, monkeypatch):
+    compiled = []
+
+    def spy(function, **options):
+        compiled.append((function, options))
+        return function
+
+    monkeypatch.setattr(torch, "compile", spy)
+    trainer_of(tiny_recipe(), tmp_path)
+    assert not compiled
+    trainer = trainer_of(tiny_recipe(compile=True), tmp_path)
+    assert compiled == [(trainer.backbone.forward_stages, {"dynamic": False})]
+
+
+def test_without_a_compiler_compile_is_refused(tmp_path, tiny_recipe, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(RecipeError, match=r"C\+\+ compiler.*g\+\+.*compile: false"):
+        trainer_of(tiny_recipe(compile=True), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("blocks", [False, True])
+def test_a_compiled_step_is_the_plain_step(tmp_path, tiny_recipe, teacher_run, blocks):
+    """The same function, with other roundings; also the names of the weights are the same."""
+    distill = {
+        "teacher": str(teacher_run / "last.safetensors"),
+        "loss": "angular",
+        "stage_weights": [float(blocks)] * 4,
+    }
+    plain = trainer_of(tiny_recipe(distill=distill), tmp_path)
+    compiled = trainer_of(tiny_recipe(distill=distill, compile=True), tmp_path)
+    for loaded in list(plain.loader.epoch(0))[:2]:
+        wanted, got = plain.step(loaded), compiled.step(loaded)
+        assert wanted.keys() == got.keys()
+        for name, value in wanted.items():
+            assert float(got[name]) == pytest.approx(float(value), rel=1e-3), name
+    wanted, got = plain.step.states(), compiled.step.states()
+    assert wanted["backbone"].keys() == got["backbone"].keys()
+    for name, value in wanted["backbone"].items():
+        assert torch.allclose(got["backbone"][name], value, rtol=1e-3, atol=1e-4), name

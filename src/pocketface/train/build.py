@@ -1,5 +1,7 @@
 """From a recipe to the parts of a run: network, preprocessing, batches, teacher, loss."""
 
+import os
+import shutil
 from contextlib import closing
 
 import torch
@@ -15,6 +17,7 @@ from pocketface.distill import (
     Projection,
     Teacher,
 )
+from pocketface.errors import RecipeError
 from pocketface.heads import create_head
 from pocketface.heads.margin import MarginHead
 from pocketface.models import create_model
@@ -52,6 +55,21 @@ def preprocessing_of(recipe: Recipe, backbone: Backbone) -> Preprocessing:
     card = None if recipe.model.init is None else read_card(recipe.model.init)
     usual = Preprocessing() if card is None else card.preprocessing
     return usual.model_copy(update={"image_size": backbone.image_size})
+
+
+def check_compiler(recipe: Recipe, device: torch.device) -> None:
+    """Raise RecipeError if the recipe wants a compiled network and a CPU lacks the means."""
+    if not recipe.compile or device.type != "cpu":
+        return
+    named = os.environ.get("CXX")
+    wanted = [named] if named else ["g++", "clang++"]
+    if not any(shutil.which(name) for name in wanted):
+        raise RecipeError(
+            "compile: true needs a C++ compiler on a CPU; "
+            f"none was found as {' or '.join(wanted)}. "
+            "Install one (on Debian the package g++), name one in the environment variable CXX, or "
+            "set compile: false."
+        )
 
 
 def build_loader(
@@ -129,7 +147,7 @@ def build_objective(
     if people and (recipe.distill is None or not recipe.distill.replaces_head):
         head = create_head(recipe.head, backbone.embedding_size, people, generator)
     if recipe.distill is None or teacher is None:
-        return Objective(backbone, head)
+        return Objective(backbone, head, compiled=recipe.compile)
     projection = _projection(recipe.distill, backbone, teacher, generator)
     pca = recipe.distill.projection == "pca"
     partners = Partners(
@@ -140,7 +158,8 @@ def build_objective(
         head=inherited,
         generator=generator,
     )
-    return Objective(backbone, head, recipe.distill.create_loss(partners), projection)
+    loss = recipe.distill.create_loss(partners)
+    return Objective(backbone, head, loss, projection, compiled=recipe.compile)
 
 
 def _projection(

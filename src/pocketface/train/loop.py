@@ -16,6 +16,7 @@ from pocketface.train.build import (
     build_loader,
     build_objective,
     build_teacher,
+    check_compiler,
     preprocessing_of,
 )
 from pocketface.train.checkpoint import Checkpoint, Position, save_checkpoint
@@ -63,6 +64,7 @@ class Trainer:
         self.run = run
         self.fabric = fabric
         self.quiet = quiet or not fabric.is_global_zero
+        check_compiler(recipe, fabric.device)
         self.faces = open_sources(recipe.data)
         generator = torch.Generator().manual_seed(recipe.seed)
         backbone = build_backbone(recipe, generator)

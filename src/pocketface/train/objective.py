@@ -3,6 +3,9 @@
 One module, so that data-parallel wrappers see every parameter in one forward pass.
 """
 
+from collections.abc import Callable
+
+import torch
 from torch import Tensor, nn
 
 from pocketface.distill.losses import DistillationLoss, mean_cosine
@@ -22,6 +25,9 @@ class Objective(nn.Module):
         projection: what brings embeddings of student and teacher to one size for the distillation;
             None where they have it.
 
+    `compiled` has torch.compile make one program of the backbone's forward and backward pass: the
+    same function, with other roundings. It is compiled at the first step.
+
     Raises:
         ValueError: if there is neither head nor distillation.
     """
@@ -32,6 +38,8 @@ class Objective(nn.Module):
         head: MarginHead | None,
         distillation: DistillationLoss | None = None,
         projection: Projection | None = None,
+        *,
+        compiled: bool = False,
     ) -> None:
         super().__init__()
         if head is None and distillation is None:
@@ -40,6 +48,11 @@ class Objective(nn.Module):
         self.head = head
         self.distillation = distillation
         self.projection = projection
+        # Of the bound method: a compiled module would be a second owner of the parameters.
+        stages = backbone.forward_stages
+        self._forward_stages: Callable[[Tensor], tuple[Tensor, list[Tensor]]] = (
+            torch.compile(stages, dynamic=False) if compiled else stages
+        )
 
     def forward(
         self, inputs: Tensor, labels: Tensor, teacher: Outputs | None = None
@@ -65,7 +78,7 @@ class Objective(nn.Module):
         return terms, mean_cosine(student.embeddings.detach(), teacher.embeddings)
 
     def _student(self, inputs: Tensor) -> Outputs:
+        embeddings, stages = self._forward_stages(inputs)
         if self.distillation is not None and self.distillation.needs_stages:
-            embeddings, stages = self.backbone.forward_stages(inputs)
             return Outputs(embeddings, tuple(stages))
-        return Outputs(self.backbone(inputs))
+        return Outputs(embeddings)

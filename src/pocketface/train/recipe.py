@@ -97,6 +97,9 @@ class Recipe(BaseModel):
     seed: int = Field(default=0, ge=0)
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
     channels_last: bool = True
+    compile: bool = Field(
+        default=False, description="torch.compile the student; needs a C++ compiler on a CPU"
+    )
     milestones: bool = Field(
         default=False, description="keep the weights of every epoch, to teach in steps"
     )
