@@ -16,6 +16,7 @@ COMMON = {"errors", "atomic", "preprocessing", "card"}
 ROOMS: dict[str, set[str]] = {
     "models": set(),
     "data": set(),
+    "detect": {"data", "embedding"},
     "synthetic": {"data"},
     "heads": set(),
     "embedding": {"data"},

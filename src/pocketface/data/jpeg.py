@@ -10,6 +10,7 @@ import importlib
 import io
 import threading
 import warnings
+from collections.abc import Iterator
 from types import ModuleType
 
 import numpy as np
@@ -29,6 +30,17 @@ MAX_PIXELS = 100_000_000
 _PILLOW_FORMATS = ("JPEG", "PNG", "PPM", "BMP", "WEBP", "TIFF")
 # Changing the warning filters is not safe between threads.
 _WARNINGS_LOCK = threading.Lock()
+
+
+@contextlib.contextmanager
+def quiet_pillow() -> Iterator[None]:
+    """Hold back Pillow's warnings, in one thread at a time.
+
+    Pillow warns where we are strict already, or where nothing is lost (odd metadata).
+    """
+    with _WARNINGS_LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def decode_rgb(
@@ -65,22 +77,24 @@ def decode_rgb(
 
 
 def _decode_with_pillow(data: bytes, name: str) -> npt.NDArray[np.uint8]:
-    with _WARNINGS_LOCK, warnings.catch_warnings():
-        # Pillow warns where we are strict already, or where nothing is lost (odd metadata).
-        warnings.simplefilter("ignore")
+    with quiet_pillow():
         try:
             with Image.open(io.BytesIO(data), formats=_PILLOW_FORMATS) as image:
                 width, height = image.size
                 if width * height > MAX_PIXELS:
                     raise _too_large(name, width, height)
-                return _to_rgb(image)
+                return to_rgb(image)
         except DataError:
             raise
         except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error..
             raise _broken(name, data, error) from error
 
 
-def _to_rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
+def to_rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
+    """An opened picture as `uint8 (H, W, 3)` RGB; 16-bit grey is scaled, alpha is dropped.
+
+    Raises ValueError for grey values that are no 8 or 16-bit numbers, and what Pillow raises.
+    """
     if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip at 255
         values = np.asarray(image, dtype=np.int64)
         if values.min() < 0 or values.max() > 65535:
