@@ -2,16 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from pocketface.benchmarks.latex import latex_line
 from pocketface.benchmarks.published_table import COLUMNS, EXACT_MFLOPS, TableRow
 from pocketface.benchmarks.result import MeasuredModel, Result
 from pocketface.errors import DataError
-
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    **{letter: f"\\{letter}" for letter in "&%$#_{}"},
-}
 
 
 def known_mflops(model: MeasuredModel) -> float | None:
@@ -61,7 +55,7 @@ def latex_table(rows: Sequence[TableRow]) -> str:
     """The rows as a LaTeX tabular of the columns that any row fills."""
     head, body = _cells(rows)
     lines = [f"\\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}", "\\hline"]
-    lines += [_latex_line(head), "\\hline", *map(_latex_line, body), "\\hline", "\\end{tabular}"]
+    lines += [latex_line(head), "\\hline", *map(latex_line, body), "\\hline", "\\end{tabular}"]
     return "\n".join(lines) + "\n"
 
 
@@ -79,8 +73,3 @@ def _cells(rows: Sequence[TableRow]) -> tuple[list[str], list[list[str]]]:
         for row in rows
     ]
     return ["Model", "Params (M)", "MFLOPs", *columns], body
-
-
-def _latex_line(cells: Sequence[str]) -> str:
-    escaped = ("".join(_LATEX.get(letter, letter) for letter in cell) for cell in cells)
-    return f"{' & '.join(escaped)} \\\\"

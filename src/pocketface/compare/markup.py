@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from pocketface.benchmarks.latex import latex_text
 from pocketface.compare.findings import Findings
 from pocketface.compare.text import (
     Line,
@@ -14,14 +15,6 @@ from pocketface.compare.text import (
     standing,
     statements,
 )
-
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"$<$",
-    **{letter: f"\\{letter}" for letter in "&%$#_{}"},
-}
 
 
 def markdown(findings: Findings, figures: Sequence[str]) -> str:
@@ -67,7 +60,7 @@ def latex(findings: Findings) -> str:
 
 
 def _latex_line(line: Line) -> str:
-    cells = ["".join(_LATEX.get(letter, letter) for letter in cell) for cell in line.cells]
+    cells = [latex_text(cell) for cell in line.cells]
     if line.kind in ("noise", "few"):
         cells = [f"\\textcolor{{gray}}{{{cell}}}" if cell else "" for cell in cells]
     return f"{' & '.join(cells)} \\\\"

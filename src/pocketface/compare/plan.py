@@ -1,7 +1,6 @@
 """From the design of a comparison to its runs: which recipe in which folder, in which order."""
 
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,17 +127,5 @@ def _merged(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]
 
 def _recipe(base: str | dict[str, Any], changes: Mapping[str, Any]) -> Recipe:
     if isinstance(base, str):
-        return load_recipe(base, dict(changes))
-    content = deepcopy(base)
-    for key, value in changes.items():
-        *sections, last = key.split(".")
-        place = content
-        for section in sections:
-            inner = place.get(section)
-            if inner is None:
-                inner = place[section] = {}
-            if not isinstance(inner, dict):
-                raise RecipeError(f"'{key}' cannot be set: '{section}' is a value, not a section.")
-            place = inner
-        place[last] = value
-    return parse_recipe(content, "the recipe")
+        return load_recipe(base, changes)
+    return parse_recipe(base, "the recipe", changes)

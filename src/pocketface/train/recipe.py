@@ -5,6 +5,8 @@ every change from the command line, is written to the run's folder.
 """
 
 import difflib
+from collections.abc import Mapping
+from copy import deepcopy
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -138,7 +140,7 @@ def shipped_recipes() -> list[str]:
     return sorted(Path(entry.name).stem for entry in folder.iterdir() if "yaml" in entry.name)
 
 
-def load_recipe(name: str, changes: dict[str, Any] | None = None) -> Recipe:
+def load_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
     """Read a recipe from a YAML file, or by the name of a shipped one, and apply `changes`.
 
     Args:
@@ -169,13 +171,16 @@ def load_recipe(name: str, changes: dict[str, Any] | None = None) -> Recipe:
         raise RecipeError(f"{name} is not YAML: {error}") from error
     if not isinstance(content, dict):
         raise RecipeError(f"{name} must hold keys and values. Got {type(content).__name__}.")
+    return parse_recipe(content, name, changes)
+
+
+def parse_recipe(
+    content: dict[str, Any], name: str, changes: Mapping[str, Any] | None = None
+) -> Recipe:
+    """Check the content of a recipe, changed as in `load_recipe`; `name` stands in the errors."""
+    content = deepcopy(content)
     for key, value in (changes or {}).items():
         _set(content, key, value)
-    return parse_recipe(content, name)
-
-
-def parse_recipe(content: dict[str, Any], name: str) -> Recipe:
-    """Check the content of a recipe; `name` stands in the errors."""
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
