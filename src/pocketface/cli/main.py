@@ -11,6 +11,7 @@ from pocketface.cli import (
     compare,
     data,
     demo,
+    detector,
     embed,
     evaluate,
     export,
@@ -42,6 +43,7 @@ app.command("verify")(verify.verify)
 app.command("export")(export.export)
 app.command("profile")(profile.profile)
 app.add_typer(data.app, name="data")
+app.add_typer(detector.app, name="detector")
 
 
 def main() -> None:
