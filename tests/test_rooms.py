@@ -26,6 +26,7 @@ ROOMS: dict[str, set[str]] = {
     "train": {"models", "data", "heads", "distill", "embedding", "benchmarks"},
     "compare": {"models", "data", "distill", "embedding", "benchmarks", "train"},
     "profile": {"models", "deploy", "embedding", "benchmarks"},
+    "search": {"models", "data", "heads", "distill", "train", "profile"},
     "recipes": set(),
     "demo": {"models", "data", "heads", "distill", "embedding", "benchmarks", "train"},
 }
@@ -41,7 +42,17 @@ TORCH_MODULES = {
 }
 """Modules that need torch in rooms that do without it."""
 
-TORCH_ROOMS = {"models", "heads", "distill", "train", "synthetic", "demo", "deploy", "compare"}
+TORCH_ROOMS = {
+    "models",
+    "heads",
+    "distill",
+    "train",
+    "synthetic",
+    "demo",
+    "deploy",
+    "compare",
+    "search",
+}
 
 
 def modules() -> list[Path]:

@@ -1,0 +1,1 @@
+"""Searching PocketNet's cells on faces: the searched network, its gradients, the run."""
