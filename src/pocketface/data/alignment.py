@@ -7,8 +7,10 @@ usual estimator gives, wherever that finds no reflection.
 
 Pixel (x, y) lies at the coordinates (x, y), the centre of the pixel, as the template wants it. A
 face is sampled bilinearly with black around the photograph. Where the photograph is at least
-twice as fine as the aligned face, whole blocks of it are averaged first, so that nothing is
-skipped (our choice; the usual warp skips pixels).
+twice as fine as the aligned face, whole blocks of it are averaged first, and where it is still more
+than `FINE` times as fine, four samples make a pixel, so that nothing is skipped (our choice; the
+usual warp skips pixels). Of waves too fine for the face, which should vanish, 28 % are left in a
+face from a photograph 1.95 times as fine, where one sample a pixel leaves 58 %.
 
 Shapes: N faces, 5 landmarks: left eye, right eye, nose, left and right corner of the mouth, as
 they stand in the picture.
@@ -38,6 +40,10 @@ TEMPLATE: Floats = np.array(
 SIZE = 112
 """Height and width of an aligned face in pixels."""
 
+FINE = 1.25
+"""How many pixels of the photograph one pixel of the face may step over; beyond, four samples make
+one. Below, they would blur more than they mend."""
+
 
 def fit_similarity(landmarks: npt.NDArray[np.floating]) -> Floats:
     """The similarity transforms of landmarks (N, 5, 2) to the template, float64 (N, 2, 3).
@@ -58,9 +64,24 @@ def fit_similarity(landmarks: npt.NDArray[np.floating]) -> Floats:
         )
     turn = (centred.conj() * (wanted - wanted.mean())).sum(axis=1) / spread
     shift = wanted.mean() - turn * points.mean(axis=1)
-    top = np.stack([turn.real, -turn.imag, shift.real], axis=1)
-    bottom = np.stack([turn.imag, turn.real, shift.imag], axis=1)
-    return np.stack([top, bottom], axis=1)
+    return _as_matrices(turn, shift)
+
+
+def invert_similarity(matrices: Floats) -> Floats:
+    """The transforms back, from aligned faces to their photographs; float64 (N, 2, 3), as given.
+
+    Of `fit_similarity`'s result (N, 2, 3). The inverse of a z + b is (z - b) / a.
+    """
+    turn = matrices[:, 0, 0] + 1j * matrices[:, 1, 0]
+    shift = matrices[:, 0, 2] + 1j * matrices[:, 1, 2]
+    back = 1 / turn
+    return _as_matrices(back, -shift * back)
+
+
+def move(points: npt.NDArray[np.floating], matrix: Floats) -> Floats:
+    """Points (P, 2) under one transform (2, 3), float64 (P, 2)."""
+    moved: Floats = np.asarray(points, np.float64) @ matrix[:, :2].T + matrix[:, 2]
+    return moved
 
 
 def landmark_errors(landmarks: npt.NDArray[np.floating]) -> Floats:
@@ -85,10 +106,10 @@ def align_face(
     `landmarks` is (5, 2). Raises DataError as `fit_similarity`, and where the face lies wholly
     outside the picture.
     """
-    forward = fit_similarity(np.asarray(landmarks)[None])[0]
-    backward = np.linalg.inv(forward[:, :2])
-    offset = -backward @ forward[:, 2]
-    coarser = max(1, math.floor(math.hypot(*backward[0])))
+    inverse = invert_similarity(fit_similarity(np.asarray(landmarks)[None]))[0]
+    backward, offset = inverse[:, :2], inverse[:, 2]
+    finer = math.hypot(*backward[0])
+    coarser = max(1, math.floor(finer))
     left, top, right, bottom = _needed(backward, offset, image.shape, 2 * coarser)
     picture = image[top:bottom, left:right]
     offset = offset - (left, top)
@@ -97,7 +118,21 @@ def align_face(
         # A block's centre: pixel 0 of the coarse picture stands for pixels 0 .. coarser - 1.
         backward = backward / coarser
         offset = (offset + 0.5) / coarser - 0.5
-    return _sample(picture, backward, offset)
+    if finer / coarser <= FINE:
+        return _rounded(_sample(picture, backward, offset, SIZE))
+    # The first of two samples a pixel lies a quarter of a pixel before its centre.
+    samples = _sample(picture, backward / 2, offset - backward.sum(axis=1) / 4, 2 * SIZE)
+    return _rounded(samples.reshape(SIZE, 2, SIZE, 2, 3).mean(axis=(1, 3)))
+
+
+def _rounded(face: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    return np.rint(face).astype(np.uint8)
+
+
+def _as_matrices(turn: npt.NDArray[np.complex128], shift: npt.NDArray[np.complex128]) -> Floats:
+    top = np.stack([turn.real, -turn.imag, shift.real], axis=1)
+    bottom = np.stack([turn.imag, turn.real, shift.imag], axis=1)
+    return np.stack([top, bottom], axis=1)
 
 
 def _points(landmarks: npt.NDArray[np.floating]) -> npt.NDArray[np.complex128]:
@@ -128,9 +163,9 @@ def _needed(
 
 
 def _sample(
-    picture: npt.NDArray[np.uint8], backward: Floats, offset: Floats
-) -> npt.NDArray[np.uint8]:
-    """Bilinear samples of `picture` at backward (x, y) + offset, black around it."""
+    picture: npt.NDArray[np.uint8], backward: Floats, offset: Floats, size: int
+) -> npt.NDArray[np.float32]:
+    """Bilinear samples (size, size, 3) of `picture` at backward (x, y) + offset, black around."""
     height, width = picture.shape[:2]
     # Pillow repeats the edge for half a pixel and cuts uint8 results down instead of rounding
     # them: a black rim and float channels give the exact samples.
@@ -139,13 +174,13 @@ def _sample(
     # Pillow's pixel centres lie at one half.
     shift = offset + 1.5 - backward.sum(axis=1) / 2
     matrix = (*backward[0], shift[0], *backward[1], shift[1])
-    face = np.empty((SIZE, SIZE, 3), np.float32)
+    face = np.empty((size, size, 3), np.float32)
     for channel in range(3):
         sampled = Image.fromarray(channels[channel]).transform(
-            (SIZE, SIZE),
+            (size, size),
             Image.Transform.AFFINE,
             tuple(float(value) for value in matrix),
             resample=Image.Resampling.BILINEAR,
         )
         face[:, :, channel] = np.asarray(sampled)
-    return np.rint(face).astype(np.uint8)
+    return face
