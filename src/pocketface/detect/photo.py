@@ -31,10 +31,15 @@ _NAMES = "JPEG, PNG, WebP, TIFF, BMP, GIF, PGM or PPM"
 
 
 def read_photo(path: Path) -> Pixels:
-    """Read the photograph at `path`; see `decode_photo`.
+    """Read the photograph at `path`. Raises DataError as `read_file` and `decode_photo`."""
+    return decode_photo(read_file(path), str(path))
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a photograph's file.
 
     Raises DataError where there is no such file, it is a folder or no regular file, it cannot be
-    read or is larger than `MAX_BYTES`, and as `decode_photo`.
+    read or is larger than `MAX_BYTES`.
     """
     if path.is_dir():
         raise DataError(f"{path}: a folder, where one photograph was expected. Name a file in it.")
@@ -50,12 +55,11 @@ def read_photo(path: Path) -> Pixels:
                 f"{path}: the file has {size:,} bytes; at most {MAX_BYTES:,} are read. Make the "
                 "photograph smaller."
             )
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise DataError(
             f"{path}: cannot be read: {error.strerror}. Check its permissions and its disk."
         ) from error
-    return decode_photo(data, str(path))
 
 
 def decode_photo(data: bytes, name: str) -> Pixels:

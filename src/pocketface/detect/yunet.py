@@ -68,7 +68,7 @@ class YuNet:
     def detect(self, image: npt.NDArray[np.uint8]) -> list[Face]:
         """The faces of a photograph, `uint8 (H, W, 3)` RGB, the highest score first.
 
-        Raises DataError for an image of another shape or dtype.
+        Raises DataError for an image of another shape or dtype, or that OpenCV fails at.
         """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise DataError(
@@ -94,8 +94,14 @@ class YuNet:
             method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
             picture = cv2.resize(picture, seen, interpolation=method)
         with self._lock:
-            self._network.setInputSize(seen)
-            _, rows = self._network.detect(picture)
+            try:
+                self._network.setInputSize(seen)
+                _, rows = self._network.detect(picture)
+            except cv2.error as error:
+                raise DataError(
+                    f"OpenCV cannot look at a picture of {width} x {height} pixels: "
+                    f"{' '.join(str(error).split())[:200]}. Leave it out."
+                ) from error
         if rows is None:
             return []
         back = np.array([width / seen[0], height / seen[1]])
