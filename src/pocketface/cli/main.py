@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from pocketface.cli import (
+    align,
     calibrate,
     compare,
     data,
@@ -37,6 +38,7 @@ app.command("distill")(train.distill)
 app.command("compare")(compare.compare)
 app.command("evaluate")(evaluate.evaluate)
 app.command("table")(table.table)
+app.command("align")(align.align)
 app.command("embed")(embed.embed)
 app.command("calibrate")(calibrate.calibrate)
 app.command("verify")(verify.verify)
