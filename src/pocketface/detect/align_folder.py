@@ -110,11 +110,14 @@ def _run(
         if not _is_done(journal.done.get(photo), folder / photo, out, crop, settings.key)
     ]
     resumed = len(files.crops) - len(tasks)
+    planned = set(files.crops.values())
     count = 0
 
     def keep(batch: list[Finished]) -> None:
         for _, outcome in batch:
-            _remove_stale(out, files, journal.done.get(outcome.photo), outcome)
+            crop = _stale_crop(journal.done.get(outcome.photo), outcome)
+            if crop is not None and (crop == files.crops[outcome.photo] or crop not in planned):
+                (out / crop).unlink(missing_ok=True)
         journal.add(Done(state, settings.key, outcome) for state, outcome in batch)
 
     if progress:
@@ -157,13 +160,15 @@ def _is_done(done: Done | None, path: Path, out: Path, crop: str, key: str) -> b
     return done.outcome.crop == crop and (out / crop).is_file()
 
 
-def _remove_stale(out: Path, files: PhotoFiles, before: Done | None, now: Outcome) -> None:
-    """Remove the crop that an earlier run wrote for this photograph, if it has none there now."""
+def _stale_crop(before: Done | None, now: Outcome) -> str | None:
+    """The crop that an earlier run wrote for a photograph that has none of that name now.
+
+    The journal is a file like any other: a path in it that leads out of the folder is not believed.
+    """
     crop = None if before is None else before.outcome.crop
     if crop is None or crop == now.crop or ".." in Path(crop).parts or Path(crop).is_absolute():
-        return
-    if crop == files.crops[now.photo] or crop not in files.crops.values():
-        (out / crop).unlink(missing_ok=True)
+        return None
+    return crop
 
 
 @contextlib.contextmanager
