@@ -60,6 +60,10 @@ def test_round_trip(tmp_path, scramble, build, memory_format) -> None:
     assert not list(path.parent.glob("*.tmp-*"))
 
 
+def test_weights_and_card_can_be_read_by_the_same_people(saved: Path) -> None:
+    assert saved.stat().st_mode == card_path(saved).stat().st_mode
+
+
 def test_saving_does_not_touch_the_network(tmp_path) -> None:
     network = nano()
     parameter = next(network.parameters())
@@ -141,7 +145,7 @@ def test_a_failed_write_leaves_the_old_pair(saved: Path, monkeypatch) -> None:
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("pocketface.models.weights.save_file", fail)
+    monkeypatch.setattr("pocketface.models.weights.save", fail)
     with pytest.raises(OSError, match="disk full"):
         save_weights(nano(seed=1), saved, preprocessing=Preprocessing(image_size=32), **WORDS)
     loaded, _ = load_backbone(saved)

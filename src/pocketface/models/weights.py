@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
-from pocketface.atomic import atomic_path
+from pocketface import atomic
 from pocketface.card import ModelCard, card_path, read_card, sha256_of, write_card
 from pocketface.errors import RecipeError, WeightsError
 from pocketface.models.backbone import Backbone
@@ -49,8 +49,8 @@ def save_weights(
     state = {
         name: tensor.detach().cpu().contiguous() for name, tensor in backbone.state_dict().items()
     }
-    with atomic_path(path) as temporary:
-        save_file(state, temporary)
+    # Not save_file, whose files nobody but their owner may read.
+    atomic.write_bytes(path, save(state))
     card = ModelCard(
         architecture=backbone.architecture,
         options=backbone.options,
