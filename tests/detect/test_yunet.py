@@ -80,6 +80,18 @@ def test_a_face_larger_than_the_network_knows(yunet, photo):
     assert yunet.detect(resized(close, 1900, 1500))
 
 
+@pytest.mark.parametrize(
+    ("longer", "sizes"),
+    [(50, [128]), (300, [300, 150]), (640, [640, 320]), (5000, [640, 320]), (256, [256])],
+)
+def test_at_which_sizes_a_photograph_is_looked_at(yunet, monkeypatch, longer, sizes):
+    """Large ones shrunk, very small ones enlarged, and again at half the size if nothing is seen."""
+    seen = []
+    monkeypatch.setattr(yunet, "_look", lambda image, size: seen.append(size) or [])
+    assert yunet.detect(np.zeros((10, longer, 3), np.uint8)) == []
+    assert seen == sizes
+
+
 def test_images_of_another_kind_are_refused(yunet):
     for image in (
         np.zeros((5, 5), np.uint8),

@@ -3,7 +3,8 @@
 Faces of 10 to 300 pixels are what YuNet was trained on (OpenCV Zoo, face_detection_yunet). So a
 photograph is brought to a working size before it is looked at: a large one is shrunk, a very small
 one enlarged; where nothing is found it is looked at once more at half that size, since a face that
-fills a large picture is beyond those 300 pixels. Coordinates come back in the photograph's pixels.
+fills a large picture is beyond those 300 pixels (of 24 faces that filled their pictures 23 were
+found at 640 pixels, all at 320). Coordinates come back in the photograph's pixels.
 """
 
 import contextlib
