@@ -153,6 +153,21 @@ def test_names_that_differ_by_their_ending_only_stay_apart(tmp_path):
     assert "b.png.png" not in found
 
 
+def test_names_that_are_no_unicode_or_hold_a_line_break(tmp_path):
+    folder, out = tmp_path / "photos", tmp_path / "out"
+    write_photo(folder / "a.png")
+    for name, faces in ((b"\xff.png", 1), (b"two\nlines.png", 0)):
+        write_photo(folder / "b.png", faces=faces)
+        (folder / "b.png").rename(folder / os.fsdecode(name))
+    run = aligned(folder, out)
+    write_report(run, out)
+    assert os.fsencode(out) + b"/\xff.png" in [os.fsencode(path) for path in out.iterdir()]
+    text = (out / "align.txt").read_text()
+    assert "\\udcff.png" in text
+    assert "  two\\nlines.png" in text
+    assert aligned(folder, out).resumed == 3
+
+
 def test_a_link_in_a_circle_ends(tmp_path):
     write_photo(tmp_path / "photos" / "a.png")
     (tmp_path / "photos" / "again").symlink_to(tmp_path / "photos")

@@ -85,7 +85,7 @@ def test_a_face_larger_than_the_network_knows(yunet, photo):
     [(50, [128]), (300, [300, 150]), (640, [640, 320]), (5000, [640, 320]), (256, [256])],
 )
 def test_at_which_sizes_a_photograph_is_looked_at(yunet, monkeypatch, longer, sizes):
-    """Large ones shrunk, very small ones enlarged, and again at half the size if nothing is seen."""
+    """Large ones shrunk, very small ones enlarged; again at half the size if nothing is seen."""
     seen = []
     monkeypatch.setattr(yunet, "_look", lambda image, size: seen.append(size) or [])
     assert yunet.detect(np.zeros((10, longer, 3), np.uint8)) == []
