@@ -72,10 +72,9 @@ def invert_similarity(matrices: Floats) -> Floats:
 
     Of `fit_similarity`'s result (N, 2, 3). The inverse of a z + b is (z - b) / a.
     """
-    turn = matrices[:, 0, 0] + 1j * matrices[:, 1, 0]
-    shift = matrices[:, 0, 2] + 1j * matrices[:, 1, 2]
-    back = 1 / turn
-    return _as_matrices(back, -shift * back)
+    turn = np.asarray(matrices[:, 0, 0] + 1j * matrices[:, 1, 0], np.complex128)
+    shift = np.asarray(matrices[:, 0, 2] + 1j * matrices[:, 1, 2], np.complex128)
+    return _as_matrices(1 / turn, -shift / turn)
 
 
 def move(points: npt.NDArray[np.floating], matrix: Floats) -> Floats:
