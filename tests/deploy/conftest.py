@@ -1,5 +1,6 @@
 """Trained-like networks and their exported files, made once."""
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 import torch
 
 from pocketface.card import Threshold, write_card
-from pocketface.deploy import Export, export_network
+from pocketface.deploy import TARGETS, Export, ExportOptions, export_network
+from pocketface.errors import RecipeError
 from pocketface.models import Backbone, Genotype, create_model
 from pocketface.models.weights import save_weights
 from pocketface.preprocessing import Preprocessing
@@ -57,6 +59,26 @@ THRESHOLD = Threshold(
     impostor_pairs=3000,
     flip=True,
 )
+
+NEEDS = {"openvino": ("openvino",), "ncnn": ("ncnn", "pnnx")}
+"""Modules that a target needs and that the tests do without."""
+
+
+def need(target: str) -> None:
+    """Skip where the target's extra is not installed."""
+    for module in NEEDS.get(target, ()):
+        if importlib.util.find_spec(module) is None:
+            extras = ",".join(TARGETS[target].extras)
+            pytest.skip(f"{module} is not installed (pip install 'pocketface[{extras}]')")
+
+
+def knows(target: str, options: ExportOptions) -> bool:
+    """Whether the target has what these options ask for."""
+    try:
+        TARGETS[target].check_options(options)
+    except RecipeError:
+        return False
+    return True
 
 
 def as_trained(network: Backbone) -> Backbone:

@@ -303,6 +303,8 @@ def test_broken_weights_are_told_as_such(source, instant, tmp_path) -> None:
         ("onnx", "onnx", "train,export"),
         ("torch", "onnx", "train"),
         ("openvino", "openvino", "train,export,openvino"),
+        ("ncnn", "ncnn", "train,export,ncnn"),
+        ("pnnx", "ncnn", "train,export,ncnn"),
     ],
 )
 def test_a_missing_exporter_names_the_extra(missing, target, extra) -> None:

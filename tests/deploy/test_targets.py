@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from conftest import need
 from pocketface.cli.main import app, main
 from pocketface.deploy import TARGETS, ExportOptions, export_network
 from pocketface.deploy.targets import Exporter, Target, find_target
@@ -17,8 +18,7 @@ from pocketface.errors import ExportError, RecipeError
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 def test_a_row_says_what_its_module_does(target: Target) -> None:
-    if target.name == "openvino":
-        pytest.importorskip("openvino")
+    need(target.name)
     module = importlib.import_module(target.module)
     for name in ("build", "open_file"):
         wanted = list(inspect.signature(getattr(Exporter, name)).parameters)[1:]
@@ -114,7 +114,7 @@ def test_the_table_is_printed_without_anything_else(option) -> None:
 def test_the_table_needs_nothing_of_what_the_targets_need() -> None:
     code = (
         "import sys\n"
-        "for name in ('torch', 'onnx', 'openvino'): sys.modules[name] = None\n"
+        "for name in ('torch', 'onnx', 'openvino', 'ncnn', 'pnnx'): sys.modules[name] = None\n"
         "sys.argv = ['pocketface', 'export', '--targets']\n"
         "from pocketface.cli.main import main\nmain()"
     )

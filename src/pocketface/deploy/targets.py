@@ -88,6 +88,15 @@ TARGETS = {
             ("input", "output", "batch"),
             "pocketface.deploy.openvino_export",
         ),
+        Target(
+            "ncnn",
+            ".param",
+            (".bin",),
+            ("train", "export", "ncnn"),
+            "ncnn",
+            ("output",),
+            "pocketface.deploy.ncnn_export",
+        ),
     )
 }
 """All of them, by name."""

@@ -9,7 +9,7 @@ from pocketface.embedding.self_description import undescribed
 from pocketface.errors import WeightsError
 from pocketface.preprocessing import Preprocessing
 
-EXPORTED = (".onnx", ".xml")
+EXPORTED = (".onnx", ".xml", ".param")
 """Endings of files that carry their own network, and may describe themselves."""
 
 SUFFIXES = (*EXPORTED, ".safetensors", ".pt", ".pth")
@@ -21,17 +21,19 @@ def load_embedder(
     threads: int | None = None,
     architecture: str | None = None,
 ) -> Embedder:
-    """Load `.onnx` (by onnxruntime), `.xml` (OpenVINO), `.safetensors`, `.pt`, `.pth` (torch).
+    """Load a weights file in the runtime of its ending.
+
+    `.onnx` onnxruntime, `.xml` OpenVINO, `.param` ncnn, `.safetensors`, `.pt`, `.pth` torch.
 
     A file with a card beside it needs no more, nor does one that `pocketface export` wrote, which
     holds its card. A card beside such a file goes first; it may know other thresholds, but not
-    another network. A foreign `.onnx` or `.xml` needs `preprocessing`; a foreign `.pt` or `.pth`
+    another network. A foreign file of `EXPORTED` needs `preprocessing`; a foreign `.pt` or `.pth`
     (a plain state dict) needs the `architecture`'s name in the registry too. `preprocessing` and
     `architecture` are refused where a card says them.
 
     Raises WeightsError for a path that is missing, a folder, of an unknown ending, broken, not
-    described well enough, or described in two ways; MissingExtraError where torch or openvino is
-    needed and absent.
+    described well enough, or described in two ways; MissingExtraError where torch or the runtime
+    is needed and absent.
     """
     if not path.is_file():
         kind = "a folder" if path.is_dir() else "not there"
@@ -68,6 +70,10 @@ def _load_exported(
         from pocketface.embedding.openvino_embedder import OpenVinoEmbedder
 
         return OpenVinoEmbedder(path, preprocessing, card=card, threads=threads)
+    if path.suffix == ".param":
+        from pocketface.embedding.ncnn_embedder import NcnnEmbedder
+
+        return NcnnEmbedder(path, preprocessing, card=card, threads=threads)
     from pocketface.embedding.onnx_embedder import OnnxEmbedder
 
     return OnnxEmbedder(path, preprocessing, card=card, threads=threads)
