@@ -1,0 +1,169 @@
+"""What decides a search: the paper's settings as defaults, and ours for a small machine."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pocketface.errors import RecipeError
+from pocketface.heads import HeadConfig
+from pocketface.models.backbone import STRIDES
+from pocketface.models.pocketnet import LEAST_CELLS
+from pocketface.search.collapse import CollapseConfig
+from pocketface.train.recipe import DataConfig
+
+
+class SupernetConfig(BaseModel):
+    """The sizes of the searched network; the defaults are PocketNet's."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    image_size: int = Field(default=112, ge=STRIDES[-1], multiple_of=STRIDES[-1])
+    channels: int = Field(default=16, ge=2, multiple_of=2)
+    cells: int = Field(default=8, ge=LEAST_CELLS)
+    hidden: int = Field(default=512, ge=1)
+    groups: int = Field(default=128, ge=1)
+    embedding_size: int = Field(default=128, ge=1)
+
+    @model_validator(mode="after")
+    def _groups_are_equal(self) -> "SupernetConfig":
+        if self.hidden % self.groups:
+            raise ValueError(
+                f"hidden must be a multiple of groups. Got {self.hidden} and {self.groups}"
+            )
+        return self
+
+
+class WeightsConfig(BaseModel):
+    """SGD for the network's weights; the defaults are PocketNet's.
+
+    The rate falls from `learning_rate` to `last_rate` along half a cosine. `clip_norm` bounds the
+    norm of the gradient of all weights; 0 turns it off.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    learning_rate: float = Field(default=0.1, gt=0)
+    last_rate: float = Field(default=0.004, ge=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    weight_decay: float = Field(default=3e-4, ge=0)
+    clip_norm: float = Field(default=5.0, ge=0)
+
+    @model_validator(mode="after")
+    def _the_rate_falls(self) -> "WeightsConfig":
+        if self.last_rate > self.learning_rate:
+            raise ValueError(
+                f"last_rate must not be above learning_rate ({self.learning_rate}). "
+                f"Got {self.last_rate}"
+            )
+        return self
+
+
+class ArchitectureConfig(BaseModel):
+    """Adam for the architecture weights; the defaults are PocketNet's.
+
+    `order` is DARTS's: "second" looks ahead by a step of training, "first" does not. `scale` is
+    the standard deviation of the first values. `warm_up_epochs` (ours) trains the weights alone.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    order: Literal["first", "second"] = "second"
+    learning_rate: float = Field(default=1.2e-3, gt=0)
+    beta1: float = Field(default=0.5, ge=0, lt=1)
+    beta2: float = Field(default=0.999, ge=0, lt=1)
+    weight_decay: float = Field(default=1e-3, ge=0)
+    scale: float = Field(default=1e-3, gt=0)
+    warm_up_epochs: int = Field(default=0, ge=0)
+
+
+class SearchConfig(BaseModel):
+    """A whole search; the defaults are PocketNet's (arXiv 2108.10710).
+
+    The weights' half is enlarged by `margin` pixels on each side and cropped at random, and
+    mirrored half of the time (the paper: 128 pixels, crop 112); the architecture's half is seen as
+    it is. `head` is a margin head in place of the paper's plain linear softmax (none).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: DataConfig = DataConfig()
+    supernet: SupernetConfig = SupernetConfig()
+    head: HeadConfig | None = None
+    weights: WeightsConfig = WeightsConfig()
+    architecture: ArchitectureConfig = ArchitectureConfig()
+    collapse: CollapseConfig = CollapseConfig()
+    margin: int = Field(default=8, ge=0, description="pixels")
+    mirror: bool = True
+    epochs: int = Field(default=50, ge=1)
+    batch_size: int = Field(default=128, ge=2)
+    seed: int = Field(default=0, ge=0)
+    checkpoint_minutes: float = Field(default=10.0, gt=0)
+
+    @model_validator(mode="after")
+    def _everybody_is_known(self) -> "SearchConfig":
+        if self.data.unlabelled:
+            raise ValueError("data.unlabelled cannot be searched on: give labelled images only")
+        return self
+
+    @model_validator(mode="after")
+    def _the_warm_up_ends(self) -> "SearchConfig":
+        if self.architecture.warm_up_epochs >= self.epochs:
+            raise ValueError(
+                f"architecture.warm_up_epochs must be less than epochs ({self.epochs}). "
+                f"Got {self.architecture.warm_up_epochs}"
+            )
+        return self
+
+
+SMALL: dict[str, Any] = {
+    "supernet": {
+        "image_size": 48,
+        "channels": 8,
+        "cells": 5,
+        "hidden": 128,
+        "groups": 32,
+        "embedding_size": 64,
+    },
+    "architecture": {"order": "first", "learning_rate": 6e-3},
+    "margin": 3,
+    "epochs": 15,
+    "batch_size": 32,
+}
+"""Ours, for two processor cores: small images and width, first order, larger steps since fewer."""
+
+PRESETS: dict[str, dict[str, Any]] = {"paper": {}, "small": SMALL}
+
+
+def make_config(preset: str = "paper", changes: Mapping[str, Any] | None = None) -> SearchConfig:
+    """Give a preset's settings, with `changes` by dotted key, such as {"weights.momentum": 0.8}.
+
+    Raises:
+        RecipeError: for an unknown preset, and for a key or value that is not allowed.
+    """
+    if preset not in PRESETS:
+        raise RecipeError(f"unknown preset '{preset}' of a search. Presets: {', '.join(PRESETS)}.")
+    content: dict[str, Any] = {
+        key: dict(value) if isinstance(value, dict) else value
+        for key, value in PRESETS[preset].items()
+    }
+    for key, value in (changes or {}).items():
+        section, dot, name = key.partition(".")
+        if not dot:
+            content[key] = value
+            continue
+        inner = content.get(section) or {}
+        if not isinstance(inner, dict):
+            raise RecipeError(f"'{key}' cannot be set: '{section}' is a value, not a section.")
+        content[section] = inner | {name: value}
+    try:
+        return SearchConfig.model_validate(content)
+    except ValidationError as error:
+        lines = [
+            f"  {'.'.join(map(str, fault['loc'])) or 'search'}: "
+            f"{fault['msg'].removeprefix('Value error, ')}"
+            for fault in error.errors()
+        ]
+        raise RecipeError("the settings of this search cannot be used:\n" + "\n".join(lines)) from (
+            error
+        )
