@@ -27,13 +27,13 @@ class AngularConfig(DistillConfig):
 
     `weight` is that of the embedding's term, `stage_weights` those of the four blocks' terms, from
     the image to the embedding; all zero leaves the embedding alone, which a cached teacher can
-    serve. The defaults are ours.
+    serve. The defaults are ours; 128 was the best of 7, 32 and 128 (docs/results.md).
     """
 
     needs_people: ClassVar[bool] = False
 
     loss: Literal["angular"] = "angular"
-    weight: float = Field(default=7.0, ge=0)
+    weight: float = Field(default=128.0, ge=0)
     stage_weights: tuple[Weight, Weight, Weight, Weight] = (1.0, 1.0, 1.0, 1.0)
     form: Form = "cosine"
 
