@@ -154,6 +154,7 @@ def test_without_a_compiler_compile_is_refused(tmp_path, tiny_recipe, monkeypatc
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's own, in its compiler
 @pytest.mark.parametrize("blocks", [False, True])
 def test_a_compiled_step_is_the_plain_step(tmp_path, tiny_recipe, teacher_run, blocks):
     """The same function, with other roundings; also the names of the weights are the same."""
