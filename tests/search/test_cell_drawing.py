@@ -9,7 +9,7 @@ from pocketface.search.cell_drawing import draw_cells
 
 
 @pytest.mark.parametrize("genotype", [FACES, CIFAR10])
-def test_an_svg_names_every_primitive(tmp_path, genotype):
+def test_the_same_cells_give_the_same_svg(tmp_path, genotype):
     draw_cells(genotype, tmp_path / "cells.svg")
     drawn = (tmp_path / "cells.svg").read_text()
     draw_cells(genotype, tmp_path / "again.svg")
