@@ -96,6 +96,18 @@ def test_a_foreign_file_is_described_by_hand_or_by_a_card(tiny_onnx, tmp_path) -
     assert load_embedder(path).card.architecture == "foreign"
 
 
+def test_two_networks_of_others_have_two_fingerprints(tiny_onnx, tmp_path) -> None:
+    """Equal layers, other weights: the `.xml` alone would not tell."""
+    path = tmp_path / "foreign.xml"
+    model = openvino.Core().read_model(tiny_onnx(tmp_path / "tiny.onnx"))
+    openvino.save_model(model, path, compress_to_fp16=False)
+    first = load_embedder(path, SMALL).fingerprint
+    content = bytearray(path.with_suffix(".bin").read_bytes())
+    content[100] ^= 1
+    path.with_suffix(".bin").write_bytes(content)
+    assert load_embedder(path, SMALL).fingerprint != first
+
+
 def test_threads_must_be_positive(copy) -> None:
     with pytest.raises(RecipeError, match="at least 1, got 0"):
         load_embedder(copy, threads=0)

@@ -20,7 +20,8 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError("Exporting to ncnn", "train,export,ncnn") from error
 
-from pocketface.embedding.ncnn_embedder import WEIGHTS_KEY, NcnnEmbedder, add_metadata
+from pocketface.embedding.ncnn_embedder import NcnnEmbedder, add_metadata
+from pocketface.embedding.weights_beside import WEIGHTS_KEY
 
 if TYPE_CHECKING:
     from pocketface.models.backbone import Backbone

@@ -16,7 +16,8 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError("Exporting to OpenVINO", "train,export,openvino") from error
 
-from pocketface.embedding.openvino_embedder import WEIGHTS_KEY, OpenVinoEmbedder
+from pocketface.embedding.openvino_embedder import OpenVinoEmbedder
+from pocketface.embedding.weights_beside import WEIGHTS_KEY
 
 if TYPE_CHECKING:
     from pocketface.models.backbone import Backbone

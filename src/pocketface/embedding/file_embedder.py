@@ -1,6 +1,8 @@
 """Embedding with a network that a runtime has opened from a file, whatever the runtime."""
 
 import copy
+from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -8,7 +10,7 @@ import numpy.typing as npt
 
 from pocketface.card import ModelCard
 from pocketface.embedding.embedder import check_embeddings, check_faces, fingerprint_of
-from pocketface.embedding.network_file import NetworkFile
+from pocketface.embedding.network_file import NetworkFile, check_threads
 from pocketface.embedding.normalise import normalise_faces
 from pocketface.embedding.resize import resize_faces
 from pocketface.embedding.self_description import card_of, read_description, undescribed
@@ -19,28 +21,33 @@ _CHUNK = 32
 """Images per run of a file with a free batch size: bounds the memory of the activations."""
 
 
-class FileEmbedder:
-    """Embeds with the first output of a file whose one input is float32 NCHW.
+class FileEmbedder(ABC):
+    """Embeds with the first output of a file whose one input is float32 NCHW; a class per runtime.
 
     A file that `pocketface export` wrote describes itself: it may take uint8 pixels, and give
     embeddings of unit length with their lengths beside. Those are multiplied again here, so that
     `embed` gives what the network computed, and thresholds on sums over image and mirror hold.
 
     `preprocessing` is for files that have no card and do not describe themselves. A file with a
-    fixed batch size is fed by splitting, its last part filled up with black images.
+    fixed batch size is fed by splitting, its last part filled up with black images. `threads` is
+    the number of threads inside an operator; None leaves it to the runtime.
 
-    Raises WeightsError for a file that is not described, is described twice and differently, wants
-    an input other than S = `image_size`, or gives something else than one embedding per image.
+    Raises RecipeError for fewer than one thread; WeightsError for a file that the runtime cannot
+    read or run, that is not described or described twice and differently, wants an input other
+    than S = `image_size`, or gives something else than one embedding per image.
     """
 
     def __init__(
         self,
-        file: NetworkFile,
+        path: Path,
         preprocessing: Preprocessing | None = None,
         *,
         card: ModelCard | None = None,
+        threads: int | None = None,
     ) -> None:
-        self.path = file.path
+        check_threads(threads)
+        file = self._open(path, threads)
+        self.path = path
         self._file = file
         described = read_description(file.metadata, file.path)
         self.card = card_of(file.path, file.sha256, described, card)
@@ -59,6 +66,11 @@ class FileEmbedder:
                 f"{self.path} gives embeddings of {self.embedding_size} numbers, but its card says "
                 f"{self.card.embedding_size}. Put the matching card beside it."
             )
+
+    @staticmethod
+    @abstractmethod
+    def _open(path: Path, threads: int | None) -> NetworkFile:
+        """The network in `path`, as the runtime finds it. Raises WeightsError."""
 
     @property
     def fingerprint(self) -> str:

@@ -1,6 +1,5 @@
 """An ncnn file as an embedder, run on the CPU. Importing this module imports ncnn."""
 
-import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -8,20 +7,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocketface.card import ModelCard, sha256_of
 from pocketface.embedding.file_embedder import FileEmbedder
 from pocketface.embedding.network_file import NetworkFile, Port
 from pocketface.embedding.self_description import KEY
-from pocketface.errors import MissingExtraError, RecipeError, WeightsError
-from pocketface.preprocessing import Preprocessing
+from pocketface.embedding.weights_beside import WEIGHTS_KEY, pair_sha256, weights_beside
+from pocketface.errors import MissingExtraError, WeightsError
 
 try:
     import ncnn
 except ModuleNotFoundError as error:
     raise MissingExtraError("Running ncnn files (.param)", "ncnn") from error
-
-WEIGHTS_KEY = "pocketface_weights_sha256"
-"""The entry in the `.param` that says which `.bin` belongs to it."""
 
 _HEAD = 2
 """Lines before the layers: a number that marks the format, and how many layers follow."""
@@ -33,22 +28,38 @@ _HALF = ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16
 class NcnnEmbedder(FileEmbedder):
     """`FileEmbedder` for `.param` with its weights in a `.bin` of the same name beside it.
 
-    ncnn takes one image at a time. It computes in float32 wherever it runs. `threads` is the number
-    of threads; None leaves it to ncnn.
+    ncnn takes one image at a time. It computes in float32 wherever it runs.
 
-    Raises WeightsError for files that cannot be read, are no ncnn network or not of one export,
-    and as `FileEmbedder`; RecipeError for fewer than one thread.
+    Raises as `FileEmbedder`, and WeightsError for two files that are not of one export.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        preprocessing: Preprocessing | None = None,
-        *,
-        card: ModelCard | None = None,
-        threads: int | None = None,
-    ) -> None:
-        super().__init__(_open(path, threads), preprocessing, card=card)
+    @staticmethod
+    def _open(path: Path, threads: int | None) -> NetworkFile:
+        weights = weights_beside(path)
+        metadata = _metadata(path)
+        # Before ncnn reads: it tells of weights that are too short, but not of others.
+        sha256 = pair_sha256(path, metadata)
+        network = ncnn.Net()
+        for name in _HALF:
+            setattr(network.opt, name, False)
+        network.opt.use_vulkan_compute = False
+        if threads is not None:
+            network.opt.num_threads = threads
+        if network.load_param(str(path)) != 0 or network.load_model(str(weights)) != 0:
+            raise WeightsError(
+                f"{path} with {weights.name} is not a network that ncnn {ncnn.__version__} can "
+                "run. Copy or export it again."
+            )
+        inputs = [Port(name, "float32", (1, 3, None, None)) for name in network.input_names()]
+        outputs = sorted(network.output_names(), key=_in_order)
+
+        def run(images: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+            extractor = network.create_extractor()
+            # A copy of its own: layers may compute in the place of what they take.
+            extractor.input(inputs[0].name, ncnn.Mat(images[0]).clone())
+            return [_extract(extractor, name)[None] for name in outputs]
+
+        return NetworkFile(path, sha256, inputs, run, metadata)
 
 
 def add_metadata(param: str, metadata: dict[str, str]) -> str:
@@ -58,45 +69,6 @@ def add_metadata(param: str, metadata: dict[str, str]) -> str:
     """
     entries = "".join(f"{key} {text}\n" for key, text in metadata.items())
     return param.rstrip("\n") + "\n" + entries
-
-
-def _open(path: Path, threads: int | None) -> NetworkFile:
-    if threads is not None and threads < 1:
-        raise RecipeError(f"threads must be at least 1, got {threads}.")
-    weights = path.with_suffix(".bin")
-    if not weights.is_file():
-        raise WeightsError(f"{path} has no {weights.name} beside it, its weights. Copy both.")
-    metadata = _metadata(path)
-    # Before ncnn reads: it tells of weights that are too short, but not of others.
-    if metadata.get(WEIGHTS_KEY, "") not in ("", sha256_of(weights)):
-        raise WeightsError(
-            f"{path} and {weights.name} are not of one export: one of them was changed or copied "
-            "without the other. Put the matching pair together again."
-        )
-    network = ncnn.Net()
-    for name in _HALF:
-        setattr(network.opt, name, False)
-    network.opt.use_vulkan_compute = False
-    if threads is not None:
-        network.opt.num_threads = threads
-    if network.load_param(str(path)) != 0 or network.load_model(str(weights)) != 0:
-        raise WeightsError(
-            f"{path} with {weights.name} is not a network that ncnn {ncnn.__version__} can run. "
-            "Copy or export it again."
-        )
-    inputs = [Port(name, "float32", (1, 3, None, None)) for name in network.input_names()]
-    outputs = sorted(network.output_names(), key=_in_order)
-
-    def run(images: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
-        extractor = network.create_extractor()
-        # A copy of its own: layers may compute in the place of what they take.
-        extractor.input(inputs[0].name, ncnn.Mat(images[0]).clone())
-        return [_extract(extractor, name)[None] for name in outputs]
-
-    sha256 = sha256_of(path)
-    if KEY not in metadata:  # of others: nothing in it names its weights
-        sha256 = hashlib.sha256(f"{sha256} {sha256_of(weights)}".encode()).hexdigest()
-    return NetworkFile(path, sha256, inputs, run, metadata)
 
 
 def _extract(extractor: Any, name: str) -> npt.NDArray[Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocketface.errors import WeightsError
+from pocketface.errors import RecipeError, WeightsError
 
 Side = int | None
 """A length of an array's shape; None where it is free."""
@@ -82,6 +82,12 @@ class NetworkFile:
             raise WeightsError(
                 f"{self.path} cannot process images of shape {images.shape}: {first_line(error)}"
             ) from error
+
+
+def check_threads(threads: int | None) -> None:
+    """Raise RecipeError for fewer than one thread; None leaves the number to the runtime."""
+    if threads is not None and threads < 1:
+        raise RecipeError(f"threads must be at least 1, got {threads}.")
 
 
 def first_line(error: Exception) -> str:

@@ -6,11 +6,10 @@ from typing import Any
 import numpy.typing as npt
 import onnxruntime
 
-from pocketface.card import ModelCard, sha256_of
+from pocketface.card import sha256_of
 from pocketface.embedding.file_embedder import FileEmbedder
 from pocketface.embedding.network_file import NetworkFile, Port, first_line
-from pocketface.errors import RecipeError, WeightsError
-from pocketface.preprocessing import Preprocessing
+from pocketface.errors import WeightsError
 
 _QUIET = 4
 """onnxruntime's log level 'fatal': what goes wrong is raised and told by us."""
@@ -19,51 +18,33 @@ _TYPES = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(float
 
 
 class OnnxEmbedder(FileEmbedder):
-    """`FileEmbedder` for `.onnx`.
+    """`FileEmbedder` for `.onnx`."""
 
-    `threads` is the number of threads inside an operator; None leaves it to onnxruntime.
+    @staticmethod
+    def _open(path: Path, threads: int | None) -> NetworkFile:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = _QUIET
+        if threads is not None:
+            options.intra_op_num_threads = threads
+            options.inter_op_num_threads = 1
+        try:
+            session = onnxruntime.InferenceSession(
+                str(path), sess_options=options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime has a class per fault, and no common base
+            raise WeightsError(
+                f"{path} is not an ONNX network that onnxruntime {onnxruntime.__version__} can "
+                f"run: {first_line(error)} Copy or export the file again."
+            ) from error
 
-    Raises WeightsError for a file that cannot be read or is no ONNX network, and as
-    `FileEmbedder`; RecipeError for fewer than one thread.
-    """
+        inputs = [_port(entry) for entry in session.get_inputs()]
+        metadata = session.get_modelmeta().custom_metadata_map
 
-    def __init__(
-        self,
-        path: Path,
-        preprocessing: Preprocessing | None = None,
-        *,
-        card: ModelCard | None = None,
-        threads: int | None = None,
-    ) -> None:
-        super().__init__(_open(path, threads), preprocessing, card=card)
+        def run(images: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+            outputs: list[npt.NDArray[Any]] = session.run(None, {inputs[0].name: images})
+            return outputs
 
-
-def _open(path: Path, threads: int | None) -> NetworkFile:
-    if threads is not None and threads < 1:
-        raise RecipeError(f"threads must be at least 1, got {threads}.")
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = _QUIET
-    if threads is not None:
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-    try:
-        session = onnxruntime.InferenceSession(
-            str(path), sess_options=options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # onnxruntime has a class per fault, and no common base
-        raise WeightsError(
-            f"{path} is not an ONNX network that onnxruntime {onnxruntime.__version__} can run: "
-            f"{first_line(error)} Copy or export the file again."
-        ) from error
-
-    inputs = [_port(entry) for entry in session.get_inputs()]
-    metadata = session.get_modelmeta().custom_metadata_map
-
-    def run(images: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
-        outputs: list[npt.NDArray[Any]] = session.run(None, {inputs[0].name: images})
-        return outputs
-
-    return NetworkFile(path, sha256_of(path), inputs, run, metadata)
+        return NetworkFile(path, sha256_of(path), inputs, run, metadata)
 
 
 def _port(entry: Any) -> Port:

@@ -8,8 +8,9 @@ import torch
 
 from pocketface.card import ModelCard
 from pocketface.embedding.embedder import check_embeddings, check_faces, fingerprint_of
+from pocketface.embedding.network_file import check_threads
 from pocketface.embedding.resize import resize_faces
-from pocketface.errors import RecipeError, WeightsError
+from pocketface.errors import WeightsError
 from pocketface.models.backbone import Backbone
 from pocketface.models.normalise import normalise
 from pocketface.preprocessing import Preprocessing
@@ -94,8 +95,7 @@ class TorchEmbedder:
 
 def set_threads(threads: int) -> None:
     """Let torch use this many threads inside an operator; it knows one count per process."""
-    if threads < 1:
-        raise RecipeError(f"threads must be at least 1, got {threads}.")
+    check_threads(threads)
     torch.set_num_threads(threads)
 
 
