@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from trained_networks import need
 
-from conftest import need
 from pocketface.deploy import TARGETS, ExportOptions, export_network
 from pocketface.embedding import load_embedder
 from pocketface.models import create_model, list_models

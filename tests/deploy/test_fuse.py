@@ -10,8 +10,8 @@ from graph_oracle import compute
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from trained_networks import BUILDS, as_trained
 
-from conftest import BUILDS, as_trained
 from pocketface.deploy.activation import split_prelus
 from pocketface.deploy.fold import fold
 from pocketface.deploy.fuse import fuse

@@ -7,8 +7,8 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from trained_networks import BUILDS, as_trained, knows, need
 
-from conftest import BUILDS, as_trained, knows, need
 from pocketface.card import card_path, read_card
 from pocketface.deploy import TARGETS, ExportOptions, export_network
 from pocketface.deploy.fuse import fuse

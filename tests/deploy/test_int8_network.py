@@ -8,8 +8,8 @@ import torch
 from graph_oracle import compute
 from hypothesis import given
 from hypothesis import strategies as st
+from trained_networks import BUILDS, as_trained
 
-from conftest import BUILDS, as_trained
 from pocketface.deploy.fold import fold
 from pocketface.deploy.graph import Add, Affine, Conv, Graph, Linear, PRelu, Relu
 from pocketface.deploy.int8.calibrate import find_grids

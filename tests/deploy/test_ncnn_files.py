@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from torch import nn
+from trained_networks import FEW_ROWS, as_trained, save
 
-from conftest import FEW_ROWS, as_trained, save
 from pocketface.card import write_card
 from pocketface.deploy import ExportOptions, export_network
 from pocketface.embedding import load_embedder

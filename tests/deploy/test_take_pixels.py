@@ -6,8 +6,8 @@ import torch
 from graph_oracle import compute
 from hypothesis import given
 from hypothesis import strategies as st
+from trained_networks import BUILDS, as_trained
 
-from conftest import BUILDS, as_trained
 from pocketface.deploy.fuse import fuse
 from pocketface.deploy.graph import Affine, Concat, Conv, Graph, Relu
 from pocketface.deploy.pixels import take_pixels

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from trained_networks import need
 from typer.testing import CliRunner
 
-from conftest import need
 from pocketface.cli.main import app, main
 from pocketface.deploy import TARGETS, ExportOptions, export_network
 from pocketface.deploy.targets import Exporter, Target, find_target
