@@ -134,15 +134,15 @@ def sharpness(aligned: npt.NDArray[np.uint8]) -> float:
 def reasons(quality: Quality, limits: Limits) -> list[str]:
     """Why the face is not good enough, a clause for each limit that it breaks; empty if it is."""
     found = []
-    for low, value, words, unit in (
-        (limits.eyes, quality.eyes, "small: eyes {} pixels apart", ""),
-        (limits.sharpness, quality.sharpness, "blurred: sharpness {}", ""),
-        (limits.brightness, quality.brightness, "dark: brightness {} of 255", ""),
-        (limits.score, quality.score, "doubtful: score {}", ""),
+    for low, value, words in (
+        (limits.eyes, quality.eyes, "small: eyes {} pixels apart"),
+        (limits.sharpness, quality.sharpness, "blurred: sharpness {}"),
+        (limits.brightness, quality.brightness, "dark: brightness {} of 255"),
+        (limits.score, quality.score, "doubtful: score {}"),
     ):
         if low is not None and value < low:
             shown, limit = _apart(value, low)
-            found.append(f"{words.format(shown)}{unit}: limit {limit}")
+            found.append(f"{words.format(shown)}: limit {limit}")
     if limits.turn is not None and abs(quality.turn) > limits.turn:
         shown, limit = _apart(abs(quality.turn), limits.turn)
         found.append(f"turned {shown} degrees: limit {limit}")

@@ -137,6 +137,18 @@ def primitive(name: str, channels: int, stride: int) -> nn.Module:
     return SeparableConv(channels, channels, _KERNELS[name], stride)
 
 
+def preprocessing(
+    channels_before: int, channels_previous: int, channels: int, *, previous_reduces: bool
+) -> tuple[nn.Module, nn.Module]:
+    """What brings a cell's two inputs to `channels`, and input 0 to the size of input 1."""
+    before = (
+        FactorisedReduction(channels_before, channels)
+        if previous_reduces
+        else SeparableConv(channels_before, channels, kernel=1, stride=1)
+    )
+    return before, SeparableConv(channels_previous, channels, kernel=1, stride=1)
+
+
 class Cell(nn.Module):
     """Four nodes, each the sum of two edges; the output is their concatenation.
 
@@ -157,12 +169,9 @@ class Cell(nn.Module):
         previous_reduces: bool,
     ) -> None:
         super().__init__()
-        self.preproc0: nn.Module = (
-            FactorisedReduction(channels_before, channels)
-            if previous_reduces
-            else SeparableConv(channels_before, channels, kernel=1, stride=1)
+        self.preproc0, self.preproc1 = preprocessing(
+            channels_before, channels_previous, channels, previous_reduces=previous_reduces
         )
-        self.preproc1 = SeparableConv(channels_previous, channels, kernel=1, stride=1)
         self.sources = tuple(index for _, index in edges)
         operations = [
             primitive(name, channels, stride=2 if reduces and index < INPUTS else 1)

@@ -26,6 +26,38 @@ def tail_width(embedding_size: int) -> int:
     return max(512, 2 * embedding_size)
 
 
+def reduction_places(cells: int) -> tuple[int, int, int]:
+    """Which of so many cells are reduction cells, counted from 0."""
+    return cells // 3, 2 * cells // 3, cells - 1
+
+
+def build_stem(width: int) -> nn.Sequential:
+    """A 3x3 convolution of stride 2 from an image to `width` channels, batch norm."""
+    return nn.Sequential(
+        nn.Conv2d(3, width, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(width)
+    )
+
+
+def build_tail(
+    channels: int, hidden: int, image_size: int, embedding_size: int, *, groups: int
+) -> nn.Sequential:
+    """From the last map, `channels` wide, to the embedding (N, embedding_size, 1, 1).
+
+    PReLU, 1x1 convolution to `hidden`, BN, PReLU, a convolution as large as the map in `groups`
+    groups, BN, 1x1 convolution to the embedding, BN.
+    """
+    return nn.Sequential(
+        PReLU(channels),
+        nn.Conv2d(channels, hidden, 1, bias=False),
+        nn.BatchNorm2d(hidden),
+        PReLU(hidden),
+        nn.Conv2d(hidden, hidden, image_size // STRIDES[-1], groups=groups, bias=False),
+        nn.BatchNorm2d(hidden),
+        nn.Conv2d(hidden, embedding_size, 1, bias=False),
+        nn.BatchNorm2d(embedding_size),
+    )
+
+
 @register("pocketnet_nano", embedding_size=128, image_size=64, channels=8, cells=5)
 @register("pocketnet_m_256", embedding_size=256, image_size=112, channels=32, cells=9)
 @register("pocketnet_m_128", embedding_size=128, image_size=112, channels=32, cells=9)
@@ -75,11 +107,9 @@ class PocketNet(Backbone):
             {"channels": channels, "cells": cells, "genotype": genotype.to_dict()},
         )
         self.genotype = genotype
-        reductions = (cells // 3, 2 * cells // 3, cells - 1)
+        reductions = reduction_places(cells)
         self.stage_ends = (reductions[0] - 1, reductions[1] - 1, cells - 2, cells - 1)
-        self.stem = nn.Sequential(
-            nn.Conv2d(3, width, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(width)
-        )
+        self.stem = build_stem(width)
         self.cells = nn.ModuleList()
         before, previous, previous_reduces = width, width, False
         for index in range(cells):
@@ -97,16 +127,7 @@ class PocketNet(Backbone):
             )
             before, previous, previous_reduces = previous, NODES * channels, reduces
         hidden = tail_width(embedding_size)
-        self.tail = nn.Sequential(
-            PReLU(previous),
-            nn.Conv2d(previous, hidden, 1, bias=False),
-            nn.BatchNorm2d(hidden),
-            PReLU(hidden),
-            nn.Conv2d(hidden, hidden, image_size // STRIDES[-1], groups=hidden, bias=False),
-            nn.BatchNorm2d(hidden),
-            nn.Conv2d(hidden, embedding_size, 1, bias=False),
-            nn.BatchNorm2d(embedding_size),
-        )
+        self.tail = build_tail(previous, hidden, image_size, embedding_size, groups=hidden)
 
     def forward_stages(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Embed `images` float (N, 3, H, W); gives (N, D) and the four stages' maps."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from pocketface.models.genotype import INPUTS, NODES, PRIMITIVES, Genotype
-from pocketface.models.pocketnet import PocketNet
+from pocketface.models.pocketnet import PocketNet, reduction_places
 from pocketface.profile.latency_table import LatencyTable, Piece
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Shape:
 def pieces_of(genotype: Genotype, shape: Shape) -> Iterator[Placed]:
     """All pieces of a PocketNet, the free ones too, in the order in which it computes them."""
     width, size = shape.channels, shape.image_size
-    reductions = (shape.cells // 3, 2 * shape.cells // 3, shape.cells - 1)
+    reductions = reduction_places(shape.cells)
     before = previous = NODES * width
     yield Placed("stem", Piece("stem", size, 2, 3, previous))
     size //= 2

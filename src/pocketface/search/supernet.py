@@ -7,10 +7,9 @@ from torch import Tensor, nn
 
 from pocketface.errors import RecipeError
 from pocketface.models.backbone import STRIDES
-from pocketface.models.cell import FactorisedReduction, SeparableConv
+from pocketface.models.cell import preprocessing
 from pocketface.models.genotype import INPUTS, NODES
-from pocketface.models.pocketnet import LEAST_CELLS
-from pocketface.models.prelu import PReLU
+from pocketface.models.pocketnet import LEAST_CELLS, build_stem, build_tail, reduction_places
 from pocketface.search.architecture import edge_index
 from pocketface.search.mixed import MixedEdges, ReducedSkips, SeparableEdges, stacked_rows
 
@@ -39,12 +38,9 @@ class SearchCell(nn.Module):
     ) -> None:
         super().__init__()
         self.reduces = reduces
-        self.preproc0: nn.Module = (
-            FactorisedReduction(channels_before, channels)
-            if previous_reduces
-            else SeparableConv(channels_before, channels, kernel=1, stride=1)
+        self.preproc0, self.preproc1 = preprocessing(
+            channels_before, channels_previous, channels, previous_reduces=previous_reduces
         )
-        self.preproc1 = SeparableConv(channels_previous, channels, kernel=1, stride=1)
         _plain_batch_norm(self.preproc0)
         _plain_batch_norm(self.preproc1)
         self.edges = nn.ModuleList(
@@ -121,10 +117,8 @@ class Supernet(nn.Module):
         self.image_size = image_size
         self.embedding_size = embedding_size
         width = STEM_MULTIPLIER * channels
-        self.stem = nn.Sequential(
-            nn.Conv2d(3, width, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(width)
-        )
-        reductions = (cells // 3, 2 * cells // 3, cells - 1)
+        self.stem = build_stem(width)
+        reductions = reduction_places(cells)
         self.cells = nn.ModuleList()
         before, previous, previous_reduces = width, width, False
         for index in range(cells):
@@ -140,16 +134,7 @@ class Supernet(nn.Module):
                 )
             )
             before, previous, previous_reduces = previous, NODES * channels, reduces
-        self.tail = nn.Sequential(
-            PReLU(previous),
-            nn.Conv2d(previous, hidden, 1, bias=False),
-            nn.BatchNorm2d(hidden),
-            PReLU(hidden),
-            nn.Conv2d(hidden, hidden, image_size // STRIDES[-1], groups=groups, bias=False),
-            nn.BatchNorm2d(hidden),
-            nn.Conv2d(hidden, embedding_size, 1, bias=False),
-            nn.BatchNorm2d(embedding_size),
-        )
+        self.tail = build_tail(previous, hidden, image_size, embedding_size, groups=groups)
         self.initialise(generator)
 
     def forward(
