@@ -1,5 +1,8 @@
 """Cells are drawn whole, alike each time, and to the endings that are known."""
 
+import re
+from collections import Counter
+
 import pytest
 from PIL import Image
 
@@ -9,13 +12,16 @@ from pocketface.search.cell_drawing import draw_cells
 
 
 @pytest.mark.parametrize("genotype", [FACES, CIFAR10])
-def test_the_same_cells_give_the_same_svg(tmp_path, genotype):
+def test_an_svg_names_every_primitive_and_is_the_same_again(tmp_path, genotype):
     draw_cells(genotype, tmp_path / "cells.svg")
     drawn = (tmp_path / "cells.svg").read_text()
     draw_cells(genotype, tmp_path / "again.svg")
     assert (tmp_path / "again.svg").read_text() == drawn
-    assert "Normal cell" in drawn
-    assert "Reduction cell" in drawn
+    # Letters are drawn as curves; each text stands in a comment before them.
+    named = Counter(re.findall(r"<!-- (.*?) -->", drawn))
+    wanted = Counter(name for name, _ in (*genotype.normal, *genotype.reduce))
+    assert {name: named[name] for name in wanted} == wanted
+    assert named["Normal cell"] == named["Reduction cell"] == 1
 
 
 def test_a_png_can_be_opened(tmp_path):

@@ -1,5 +1,8 @@
 """The search in blocks keeps exactly what loops keep, also where float32 cannot tell."""
 
+import contextlib
+import threading
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -116,6 +119,30 @@ def test_each_observer_sees_its_own_part(seed, kind, workers, data):
         for d in range(90)
         if everything[p, d] >= second.floor[p]
     }
+
+
+def test_blocks_that_are_under_way_together_do_not_mix(monkeypatch):
+    """Two blocks are multiplied before either of them is looked through."""
+    probes, distractors = drawn(5, "apart")
+    small_blocks(monkeypatch)
+    monkeypatch.setattr(search, "blas_threads", lambda: 2)
+    together = threading.Barrier(2)
+    met = []
+    products = search.quick_products
+
+    def multiply(left, right, out):
+        products(left, right, out)
+        if len(left) == 9:  # a whole block; the first, small ones come one by one
+            with contextlib.suppress(threading.BrokenBarrierError):
+                met.append(together.wait(timeout=10))
+
+    monkeypatch.setattr(search, "quick_products", multiply)
+    keeper = NearestDistractors(7)
+    # 2, 2, 4, 8, and then whole blocks of 9, an even number of them.
+    Search(probes, distractors, [Observer(keeper, np.arange(7))]).run(np.arange(16 + 8 * 9))
+    assert len(met) == 8
+    wanted = -np.sort(-plain(probes, distractors)[:, : 16 + 8 * 9], axis=1)[:, :DEPTH]
+    np.testing.assert_array_equal(keeper.similarity, wanted)
 
 
 def test_a_second_run_goes_on_where_the_first_ended():

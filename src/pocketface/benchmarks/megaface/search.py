@@ -137,19 +137,20 @@ class Search:
             buffers.put(np.empty((largest + _ROWS - 1) * len(self._probes), np.float32))
         done = 0
         under_way: deque[Future[_Found]] = deque()
+
+        def take_in_all_but(left: int) -> None:
+            nonlocal done
+            while len(under_way) > left:
+                done += self._take_in(under_way.popleft().result())
+                if progress is not None:
+                    progress(done, len(chosen))
+
         with one_blas_thread(), ThreadPoolExecutor(workers) as pool:
             for columns in blocks:
                 under_way.append(pool.submit(self._compare, columns, buffers))
                 # The first, small blocks raise the floors for the others: one after the other.
-                most = workers if len(columns) == largest else 1
-                while len(under_way) >= most:
-                    done += self._take_in(under_way.popleft().result())
-                    if progress is not None:
-                        progress(done, len(chosen))
-            while under_way:
-                done += self._take_in(under_way.popleft().result())
-                if progress is not None:
-                    progress(done, len(chosen))
+                take_in_all_but(workers - 1 if len(columns) == largest else 0)
+            take_in_all_but(0)
         self._settle()
 
     def _compare(self, columns: Ints, buffers: "SimpleQueue[npt.NDArray[np.float32]]") -> _Found:
