@@ -10,7 +10,7 @@ import pytest
 
 SOURCE = Path(__file__).parent.parent / "src" / "pocketface"
 
-COMMON = {"errors", "atomic", "preprocessing", "card"}
+COMMON = {"errors", "atomic", "locking", "preprocessing", "card"}
 """Modules at the top that every room may use."""
 
 ROOMS: dict[str, set[str]] = {

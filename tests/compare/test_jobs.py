@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pocketface.compare.jobs import Job, Outcome, run_jobs
-from pocketface.compare.process import Stop, locked, start_process
+from pocketface.compare.process import Stop, hold, start_process
 from pocketface.errors import DataError, RecipeError
 
 
@@ -185,19 +185,19 @@ def test_the_time_of_a_sitting():
 
 
 def test_a_folder_is_held_as_long_as_a_process_holds_it(tmp_path):
-    with locked(tmp_path / "out") as held:
-        with pytest.raises(RecipeError, match="is in use"), locked(tmp_path / "out"):
+    with hold(tmp_path / "out") as held:
+        with pytest.raises(RecipeError, match="is in use"), hold(tmp_path / "out"):
             pass
         orphan = subprocess.Popen(
             [sys.executable, "-c", "import time; time.sleep(60)"], pass_fds=(held,)
         )
     try:
         with pytest.raises(RecipeError, match="runs that one left behind"):
-            locked(tmp_path / "out").__enter__()
+            hold(tmp_path / "out").__enter__()
     finally:
         orphan.kill()
         orphan.wait()
-    with locked(tmp_path / "out"):
+    with hold(tmp_path / "out"):
         pass
 
 

@@ -1,7 +1,6 @@
 """The processes of a comparison, how they are asked to stop, and whose folder it is."""
 
 import contextlib
-import fcntl
 import os
 import signal
 import subprocess
@@ -13,6 +12,7 @@ from types import FrameType
 from typing import Any, Protocol
 
 from pocketface.errors import RecipeError
+from pocketface.locking import locked
 
 
 class Process(Protocol):
@@ -88,22 +88,16 @@ def start_process(words: Sequence[str], log: Path, keep: Sequence[int] = ()) -> 
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[int]:
+def hold(folder: Path) -> Iterator[int]:
     """Hold `folder` against a second comparison; gives the file to be kept open by processes.
 
     The lock lasts as long as any process holds the file: runs that outlive a comparison which
     was killed still work in its folder. Raises RecipeError if somebody holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise RecipeError(
-                f"{folder} is in use: by another comparison, or by runs that one left behind when "
-                "it was killed. Wait for them, or end them, and start again."
-            ) from error
+    refusal = RecipeError(
+        f"{folder} is in use: by another comparison, or by runs that one left behind when "
+        "it was killed. Wait for them, or end them, and start again."
+    )
+    with locked(folder / ".lock", refusal) as descriptor:
         yield descriptor
-    finally:
-        os.close(descriptor)

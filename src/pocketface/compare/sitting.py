@@ -12,7 +12,7 @@ from pocketface.compare.gather import find, gather
 from pocketface.compare.jobs import Job, Outcome, run_jobs
 from pocketface.compare.measuring import Measuring, Subject, subject_of
 from pocketface.compare.plan import PlannedRun, plan_runs
-from pocketface.compare.process import Process, Stop, locked
+from pocketface.compare.process import Process, Stop, hold
 from pocketface.compare.state import (
     Surroundings,
     check_unchanged,
@@ -78,7 +78,7 @@ class Sitting:
         Raises RecipeError if another comparison works in the folder.
         """
         with (
-            locked(self.out) as lock,
+            hold(self.out) as lock,
             Stop(None if self.options.minutes is None else 60 * self.options.minutes) as stop,
         ):
             for subject in self.measuring.subjects:

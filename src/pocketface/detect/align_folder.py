@@ -5,13 +5,11 @@ photographs that are noted, unchanged, and aligned under the same settings. Whic
 photograph never shows in its crop.
 """
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from pocketface.detect.photo_files import PhotoFiles, list_photos
 from pocketface.detect.pool import Finished, Pool, Task
 from pocketface.detect.quality import Limits
 from pocketface.errors import DataError, StoppedError
+from pocketface.locking import locked
 
 JOURNAL = "align.jsonl"
 """The journal's name in the folder of crops: a line of JSON for each photograph."""
@@ -81,7 +80,10 @@ def align_folder(
     files = list_photos(folder, out)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with _only_run(out):
+        refusal = DataError(
+            f"{out}: another run is writing there. Wait for it, or choose another folder."
+        )
+        with locked(out / _LOCK, refusal):
             _sweep(out)
             journal = Journal(out / JOURNAL)
             try:
@@ -169,22 +171,6 @@ def _stale_crop(before: Done | None, now: Outcome) -> str | None:
     if crop is None or crop == now.crop or ".." in Path(crop).parts or Path(crop).is_absolute():
         return None
     return crop
-
-
-@contextlib.contextmanager
-def _only_run(out: Path) -> Iterator[None]:
-    """Hold the folder's lock. Raises DataError if another run holds it."""
-    descriptor = os.open(out / _LOCK, os.O_CREAT | os.O_RDWR, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise DataError(
-                f"{out}: another run is writing there. Wait for it, or choose another folder."
-            ) from error
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _sweep(out: Path) -> None:
