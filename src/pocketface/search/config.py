@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pocketface.errors import RecipeError
 from pocketface.heads import HeadConfig
@@ -11,6 +11,7 @@ from pocketface.models.backbone import STRIDES
 from pocketface.models.pocketnet import LEAST_CELLS
 from pocketface.search.collapse import CollapseConfig
 from pocketface.train.recipe import DataConfig
+from pocketface.train.settings import parse_settings
 
 
 class SupernetConfig(BaseModel):
@@ -143,27 +144,5 @@ def make_config(preset: str = "paper", changes: Mapping[str, Any] | None = None)
     """
     if preset not in PRESETS:
         raise RecipeError(f"unknown preset '{preset}' of a search. Presets: {', '.join(PRESETS)}.")
-    content: dict[str, Any] = {
-        key: dict(value) if isinstance(value, dict) else value
-        for key, value in PRESETS[preset].items()
-    }
-    for key, value in (changes or {}).items():
-        section, dot, name = key.partition(".")
-        if not dot:
-            content[key] = value
-            continue
-        inner = content.get(section) or {}
-        if not isinstance(inner, dict):
-            raise RecipeError(f"'{key}' cannot be set: '{section}' is a value, not a section.")
-        content[section] = inner | {name: value}
-    try:
-        return SearchConfig.model_validate(content)
-    except ValidationError as error:
-        lines = [
-            f"  {'.'.join(map(str, fault['loc'])) or 'search'}: "
-            f"{fault['msg'].removeprefix('Value error, ')}"
-            for fault in error.errors()
-        ]
-        raise RecipeError("the settings of this search cannot be used:\n" + "\n".join(lines)) from (
-            error
-        )
+    refused = "the settings of this search cannot be used"
+    return parse_settings(SearchConfig, PRESETS[preset], "search", refused, changes)

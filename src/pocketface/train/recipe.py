@@ -6,14 +6,12 @@ every change from the command line, is written to the run's folder.
 
 import difflib
 from collections.abc import Mapping
-from copy import deepcopy
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from pocketface import atomic
 from pocketface.distill.methods import AnyDistillConfig
@@ -22,6 +20,7 @@ from pocketface.heads.config import HeadConfig
 from pocketface.train.augment import AugmentConfig
 from pocketface.train.sampler import SamplerConfig
 from pocketface.train.schedule import OptimiserConfig, ScheduleConfig, StepSchedule
+from pocketface.train.settings import parse_settings
 
 
 class ModelConfig(BaseModel):
@@ -178,60 +177,7 @@ def parse_recipe(
     content: dict[str, Any], name: str, changes: Mapping[str, Any] | None = None
 ) -> Recipe:
     """Check the content of a recipe, changed as in `load_recipe`; `name` stands in the errors."""
-    content = deepcopy(content)
-    for key, value in (changes or {}).items():
-        _set(content, key, value)
-    try:
-        return Recipe.model_validate(content)
-    except ValidationError as error:
-        lines = [_said(fault) for fault in error.errors()]
-        raise RecipeError(f"{name} cannot be used as a recipe:\n" + "\n".join(lines)) from error
-
-
-def _said(fault: ErrorDetails) -> str:
-    """One line on one fault of a recipe."""
-    key, allowed = _place(fault["loc"])
-    if fault["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(fault["loc"][-1]), allowed, 1)
-        hint = f"did you mean '{near[0]}'? " if near else ""
-        return f"  {key}: no such key; {hint}Allowed: {', '.join(allowed)}"
-    # Where a whole section is at fault, its content says nothing more.
-    whole = not key or isinstance(fault["input"], dict)
-    found = "" if whole else f" (got {fault['input']!r})"
-    return f"  {key or 'recipe'}: {fault['msg'].removeprefix('Value error, ')}{found}"
-
-
-def _place(place: tuple[int | str, ...]) -> tuple[str, list[str]]:
-    """The dotted key that a fault speaks of, and the keys that its section allows."""
-    sections: list[type[BaseModel]] = [Recipe]
-    names: list[str] = []
-    for part in place[:-1]:
-        fields = [
-            section.model_fields[str(part)] for section in sections if part in section.model_fields
-        ]
-        if fields:
-            names.append(str(part))
-            sections = [model for field in fields for model in _models_in(field.annotation)]
-        else:
-            # A part that is no field is the kind, or the loss, that tells the sections apart.
-            sections = [section for section in sections if part in _tags(section)] or sections
-    for part in place[-1:]:
-        if not any(part in _tags(section) for section in sections):
-            names.append(str(part))
-    return ".".join(names), sorted({name for section in sections for name in section.model_fields})
-
-
-def _tags(section: type[BaseModel]) -> tuple[Any, ...]:
-    """The names by which a recipe chooses this section among its like."""
-    fields = (section.model_fields.get(name) for name in ("kind", "loss"))
-    return tuple(tag for field in fields if field for tag in get_args(field.annotation))
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    """The sections that a field may hold."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for inner in get_args(annotation) for model in _models_in(inner)]
+    return parse_settings(Recipe, content, "recipe", f"{name} cannot be used as a recipe", changes)
 
 
 def dump_recipe(recipe: Recipe) -> str:
@@ -262,15 +208,3 @@ def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = value
     return flat
-
-
-def _set(content: dict[str, Any], key: str, value: Any) -> None:
-    *folders, last = key.split(".")
-    for folder in folders:
-        inner = content.get(folder)
-        if inner is None:
-            inner = content[folder] = {}
-        if not isinstance(inner, dict):
-            raise RecipeError(f"'{key}' cannot be set: '{folder}' is a value, not a section.")
-        content = inner
-    content[last] = value
