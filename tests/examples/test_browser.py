@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import itertools
 import json
 import queue
 import shutil
@@ -21,7 +22,8 @@ SOURCE = Path(__file__).parents[2] / "examples" / "browser"
 TELL = """
 const root = document.documentElement;
 const tell = () => fetch("told", { method: "POST", body: JSON.stringify(
-  { ...root.dataset, answer: document.querySelector("#answer").textContent }) });
+  { ...root.dataset, answer: document.querySelector("#answer").textContent,
+    asked: location.search }) });
 new MutationObserver(tell).observe(root, { attributes: true });
 """
 """What the test adds to the page: it says what the page found to the server that it came from."""
@@ -83,13 +85,19 @@ def ask(page, tmp_path_factory) -> Iterator[Callable[..., dict[str, str]]]:
         "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
     ]
 
+    number = itertools.count()
+
     def give(**query: str) -> dict[str, str]:
-        address = f"http://127.0.0.1:{server.server_port}/?{urllib.parse.urlencode(query)}"
+        # A page may tell more than once: what an earlier one told late is not this one's answer.
+        asked = "?" + urllib.parse.urlencode({**query, "number": next(number)})
+        address = f"http://127.0.0.1:{server.server_port}/{asked}"
         browser = subprocess.Popen(
             [*command, address], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         try:
-            return told.get(timeout=120)
+            while (answer := told.get(timeout=120))["asked"] != asked:
+                pass
+            return answer
         finally:
             browser.terminate()
             browser.wait(30)
