@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pocketface.distill import (
     AdaDistillConfig,
+    CentredProjection,
     EKDConfig,
     EmbeddingConfig,
     EmbeddingDistillation,
@@ -30,9 +31,18 @@ def teacher_rows(seed: int = 0, images: int = 40, size: int = 7) -> Tensor:
 
 def fitted(rows: Tensor, size: int = 3) -> PrincipalProjection:
     projection = PrincipalProjection(size, rows.shape[1]).double()
-    directions = unit(rows)
-    projection.fit(directions.T @ directions)
+    projection.fit(*means(rows))
     return projection
+
+
+def means(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Of the directions and of their outer products, in a plain loop."""
+    directions = [row / row.square().sum().sqrt() for row in rows]
+    mean = sum(directions, torch.zeros(rows.shape[1])) / len(rows)
+    moment = sum((torch.outer(x, x) for x in directions), torch.zeros(2 * rows.shape[1:])) / len(
+        rows
+    )
+    return mean, moment
 
 
 def test_the_principal_directions_are_those_of_a_singular_value_decomposition():
@@ -79,6 +89,24 @@ def test_the_teacher_is_projected_and_the_student_untouched():
     assert "3 principal directions of the teacher's 7" in projection.told
 
 
+def test_the_teacher_less_its_mean_is_alike_for_nobody():
+    rows = teacher_rows() + 3.0
+    projection = CentredProjection(7).double()
+    projection.fit(*means(rows))
+    student = Outputs(torch.randn(40, 7, dtype=torch.float64), STAGES)
+    ours, theirs = projection(student, Outputs(5 * rows, STAGES))
+    assert ours is student
+    assert theirs.stages is STAGES
+    mean, _ = means(rows)
+    for row, got in zip(rows, theirs.embeddings, strict=True):
+        assert torch.allclose(got, row / row.square().sum().sqrt() - mean)
+    assert torch.allclose(
+        theirs.embeddings.mean(0), torch.zeros(7, dtype=torch.float64), atol=1e-12
+    )
+    assert f"less their mean, which is {mean.square().sum().sqrt():.2f} long" in projection.told
+    assert bool(projection.fitted)
+
+
 def test_a_larger_student_has_no_principal_directions():
     with pytest.raises(ValueError, match=r"student_size must be at most 3, the teacher's. Got 4"):
         PrincipalProjection(4, 3)
@@ -117,8 +145,14 @@ def test_it_is_drawn_from_its_generator_alone():
     [
         (EKDConfig, {"loss": "ekd", "projection": "learned"}, "any two sizes fit"),
         (EmbeddingConfig, {"projection": "pca", "multi_step": True}, "fitted to one teacher"),
+        (EmbeddingConfig, {"projection": "centred", "multi_step": True}, "fitted to one teacher"),
         (InheritedConfig, {"loss": "inherited", "projection": "pca"}, "teacher's head classifies"),
-        (AdaDistillConfig, {"loss": "adadistill", "projection": "svd"}, "'learned' or 'pca'"),
+        (InheritedConfig, {"loss": "inherited", "projection": "centred"}, "'centred' does not"),
+        (
+            AdaDistillConfig,
+            {"loss": "adadistill", "projection": "svd"},
+            "'learned', 'pca' or 'centred'",
+        ),
     ],
 )
 def test_where_it_cannot_be_a_recipe_is_refused(config, options, message):

@@ -20,7 +20,16 @@ from pocketface.train.step import TrainingStep
 pytestmark = pytest.mark.usefixtures("every_step")
 
 PLAIN = ["alone", "live", "cached", "multi-step", "multi-step cached"]
-WITH_STATE = ["angular", "adadistill", "ekd", "inherited", "learned", "pca", "unlabelled"]
+WITH_STATE = [
+    "angular",
+    "adadistill",
+    "ekd",
+    "inherited",
+    "learned",
+    "pca",
+    "centred",
+    "unlabelled",
+]
 LESSONS = [*PLAIN, *WITH_STATE]
 CLOCKED = ("images_per_second", "loader_wait")
 
@@ -46,6 +55,7 @@ def make_lesson(
             "learned": steps | {"projection": "learned", "cache": str(caches)},
             "unlabelled": teacher,
             "pca": teacher | {"projection": "pca"},
+            "centred": teacher | {"projection": "centred"},
             "ekd": teacher | {"loss": "ekd", "temperature": 0.1, "cache": str(caches)},
             "adadistill": teacher | {"loss": "adadistill", "cache": str(caches)},
         }[name]

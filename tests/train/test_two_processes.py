@@ -130,6 +130,7 @@ def test_two_processes_stop_together_and_go_on(tmp_path, tiny_content):
     [
         ({"loss": "ekd"}, {}, "distillation", ["teacher_thresholds"]),
         ({"projection": "pca"}, {"embedding_size": 8}, "projection", ["basis", "kept"]),
+        ({"projection": "centred"}, {}, "projection", ["mean"]),
         (
             {"loss": "angular", "projection": "learned", "multi_step": True},
             {"embedding_size": 24, "options": {"channels": 4, "cells": 4}},

@@ -169,6 +169,15 @@ def test_a_learned_projection_joins_any_sizes_and_the_card_says_so(
         assert "cosine_to_teacher" in read_metrics(run)[0]
 
 
+def teacher_directions(teacher_run, recipe) -> np.ndarray:
+    """The teacher's own unit embeddings of all images, as the student sees them."""
+    embedder = load_embedder(teacher_run / "last.safetensors")
+    faces = FolderFaces(recipe.data.train[0])
+    pixels = [resize_faces(decode_rgb(faces.encoded(i), "")[None], 32) for i in range(len(faces))]
+    rows = embedder.embed(np.concatenate(pixels)).astype(np.float64)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
 @pytest.mark.parametrize("cached", [False, True])
 @pytest.mark.parametrize("loss", ["embedding", "adadistill"])
 def test_a_student_follows_the_principal_directions(
@@ -180,12 +189,7 @@ def test_a_student_follows_the_principal_directions(
     recipe = tiny_recipe(distill=distill, model={"embedding_size": 6}, epochs=1)
     run = train_run(recipe, tmp_path / "run").run
     state = load_checkpoint(run / "last.ckpt").states["projection"]
-    # The teacher's own embeddings of all images, as the student sees them.
-    embedder = load_embedder(teacher_run / "last.safetensors")
-    faces = FolderFaces(recipe.data.train[0])
-    pixels = [resize_faces(decode_rgb(faces.encoded(i), "")[None], 32) for i in range(len(faces))]
-    rows = embedder.embed(np.concatenate(pixels)).astype(np.float64)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    rows = teacher_directions(teacher_run, recipe)
     _, values, right = np.linalg.svd(rows)
     np.testing.assert_allclose(np.abs(state["basis"].numpy()), np.abs(right[:6].T), atol=5e-2)
     kept = (values[:6] ** 2).sum() / (values**2).sum()
@@ -194,11 +198,27 @@ def test_a_student_follows_the_principal_directions(
     assert f"the 6 principal directions of the teacher's 16, which hold {kept:.1%}" in card.notes
 
 
+def test_a_student_follows_its_teacher_less_the_mean(tmp_path, tiny_recipe, train_run, teacher_run):
+    distill = {"teacher": str(teacher_run), "loss": "angular", "projection": "centred"}
+    distill["stage_weights"] = [0, 0, 0, 0]
+    recipe = tiny_recipe(distill=distill, epochs=1)
+    run = train_run(recipe, tmp_path / "run").run
+    mean = load_checkpoint(run / "last.ckpt").states["projection"]["mean"].numpy()
+    np.testing.assert_allclose(mean, teacher_directions(teacher_run, recipe).mean(0), atol=1e-2)
+    _, card = load_backbone(run / "last.safetensors")
+    assert f"less their mean, which is {np.linalg.norm(mean):.2f} long" in card.notes
+
+
 @pytest.mark.parametrize(
     ("size", "projection", "message"),
     [
         (12, None, r"of 16 numbers, the student of 12. Set .* --projection pca \(or learned\)"),
         (24, None, r"of 16 numbers, the student of 24. Set .* --projection learned"),
+        (
+            12,
+            "centred",
+            r"of 16 numbers, the student of 12. Set .* --projection pca \(or learned\)",
+        ),
         (24, "pca", r"16 numbers, which have no 24 principal directions .* --projection learned"),
     ],
 )

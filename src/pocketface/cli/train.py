@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from pocketface.cli.key_values import key_values
+
 Recipe = Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped recipe.")]
 Data = Annotated[
     list[Path] | None,
@@ -21,6 +23,10 @@ Checkpoint = Annotated[
 ]
 Init = Annotated[
     Path | None, typer.Option("--init", help="Weights to start from: fine-tune on your people.")
+]
+Cells = Annotated[
+    Path | None,
+    typer.Option("--genotype", help="Cells of a PocketNet, as pocketface search writes them."),
 ]
 Validate = Annotated[
     list[Path] | None,
@@ -49,6 +55,7 @@ def train(
     resume: Resume = False,
     checkpoint: Checkpoint = None,
     init: Init = None,
+    genotype: Cells = None,
     validate: Validate = None,
     images: Images = None,
     epochs: Epochs = None,
@@ -63,7 +70,7 @@ def train(
 
     With --init it starts from given weights. Ctrl-C saves the run; --resume goes on.
     """
-    changes = _changes(data, people, init, validate, images, epochs, seed, change)
+    changes = _changes(data, people, init, genotype, validate, images, epochs, seed, change)
     _run(recipe, changes, out, resume, checkpoint, device, threads, quiet, json)
 
 
@@ -93,7 +100,11 @@ def distill(
     ] = None,
     projection: Annotated[
         str | None,
-        typer.Option("--projection", help="Join embeddings of different sizes: pca or learned."),
+        typer.Option(
+            "--projection",
+            help="Join embeddings of different sizes (pca or learned), or take the teacher's less "
+            "their mean (centred): for images that the teacher finds alike, such as synthetic faces.",
+        ),
     ] = None,
     unlabelled: Annotated[
         list[Path] | None,
@@ -108,6 +119,7 @@ def distill(
     resume: Resume = False,
     checkpoint: Checkpoint = None,
     init: Init = None,
+    genotype: Cells = None,
     validate: Validate = None,
     images: Images = None,
     epochs: Epochs = None,
@@ -127,7 +139,7 @@ def distill(
     """
     from pocketface.errors import RecipeError
 
-    changes = _changes(data, people, init, validate, images, epochs, seed, change)
+    changes = _changes(data, people, init, genotype, validate, images, epochs, seed, change)
     given: dict[str, Any] = {"teacher": teacher, "loss": loss, "weight": weight, "cache": cache}
     given["projection"] = projection
     changes |= {
@@ -154,16 +166,13 @@ def _changes(
     data: list[Path] | None,
     people: Path | None,
     init: Path | None,
+    genotype: Path | None,
     validate: list[Path] | None,
     images: Path | None,
     epochs: int | None,
     seed: int | None,
     change: list[str] | None,
 ) -> dict[str, Any]:
-    import yaml
-
-    from pocketface.errors import RecipeError
-
     given: dict[str, Any] = {
         "data.train": [str(path) for path in data] if data else None,
         "data.people": str(people) if people else None,
@@ -174,14 +183,12 @@ def _changes(
         "seed": seed,
     }
     changes = {key: value for key, value in given.items() if value is not None}
-    for text in change or []:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise RecipeError(f"--set takes KEY=VALUE, such as epochs=10. Got '{text}'.")
-        try:
-            changes[key] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise RecipeError(f"the value in --set {text} is not YAML: {error}") from error
+    if genotype is not None:
+        from pocketface.models.genotype import Genotype
+
+        # As a dict, so that the recipe in force says it all.
+        changes["model.options.genotype"] = Genotype.load(genotype).to_dict()
+    changes |= key_values(change or [])
     return changes
 
 

@@ -9,7 +9,13 @@ from pocketface.distill.embedding import EmbeddingConfig, EmbeddingDistillation
 from pocketface.distill.inherited import InheritedClassifier, InheritedConfig
 from pocketface.distill.losses import DistillationLoss
 from pocketface.distill.methods import METHODS, AnyDistillConfig
-from pocketface.distill.projection import LearnedProjection, PrincipalProjection, Projection
+from pocketface.distill.projection import (
+    CentredProjection,
+    FittedProjection,
+    LearnedProjection,
+    PrincipalProjection,
+    Projection,
+)
 from pocketface.distill.relational import RelationalConfig, RelationalDistillation
 from pocketface.distill.teacher import FaceBatch, LiveTeacher, MultiStepTeacher, Outputs, Teacher
 
@@ -21,6 +27,7 @@ __all__ = [
     "AngularDistillation",
     "AnyDistillConfig",
     "CachedTeacher",
+    "CentredProjection",
     "DistillConfig",
     "DistillationLoss",
     "EKDConfig",
@@ -28,6 +35,7 @@ __all__ = [
     "EmbeddingConfig",
     "EmbeddingDistillation",
     "FaceBatch",
+    "FittedProjection",
     "InheritedClassifier",
     "InheritedConfig",
     "LearnedProjection",

@@ -71,8 +71,9 @@ class DistillConfig(BaseModel):
     architecture: str | None = Field(
         default=None, description="of a teacher that is a state dict without a card"
     )
-    projection: Literal["learned", "pca"] | None = Field(
-        default=None, description="what joins embeddings of different sizes; none: they agree"
+    projection: Literal["learned", "pca", "centred"] | None = Field(
+        default=None,
+        description="what joins embeddings of two sizes, or moves those of one; none: nothing",
     )
 
     @model_validator(mode="after")
@@ -82,15 +83,15 @@ class DistillConfig(BaseModel):
                 "this loss compares the images of a batch within each network, so that embeddings "
                 "of any two sizes fit. Leave `projection` away."
             )
-        if self.projection == "pca" and self.multi_step:
+        if self.projection in ("pca", "centred") and self.multi_step:
             raise ValueError(
-                "projection 'pca' is fitted to one teacher, and with multi_step there is another "
-                "in each epoch. Take projection: learned."
+                f"projection '{self.projection}' is fitted to one teacher, and with multi_step "
+                "there is another in each epoch. Take projection: learned, or none."
             )
-        if self.projection == "pca" and self.inherits_head:
+        if self.projection in ("pca", "centred") and self.inherits_head:
             raise ValueError(
-                "the teacher's head classifies embeddings of the teacher's size, which projection "
-                "'pca' does not give. Take projection: learned."
+                "the teacher's head classifies the teacher's embeddings as they are, which "
+                f"projection '{self.projection}' does not give. Take projection: learned, or none."
             )
         return self
 

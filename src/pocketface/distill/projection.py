@@ -1,4 +1,6 @@
-"""Joining a student and a teacher whose embeddings have different sizes; both ways are ours.
+"""What stands between the embeddings of a student and its teacher; all three ways are ours.
+
+Two join different sizes, and one moves the teacher's embeddings of one size.
 
 "learned": a linear map of the student's embedding to the teacher's size, trained with the student.
 It fits any two sizes and a teacher that changes from epoch to epoch. But the student is then right
@@ -9,6 +11,11 @@ be the teacher's. Have a margin head beside it.
 squared length, found by least squares on a sample of the training set before the run. Their cosines
 stay nearly what they were, so the student's own embeddings are right as they are. The teacher must
 have the larger embedding, and be the same throughout.
+
+"centred": the teacher's unit embeddings less their mean on such a sample; sizes are equal. Where
+the teacher finds all images alike, as real teachers find synthetic faces, that mean is most of
+every embedding, and a student that gives nothing but the mean is nearly right; without it the
+student has to tell people apart from the first step (docs/results.md).
 """
 
 from abc import ABC, abstractmethod
@@ -66,23 +73,76 @@ class LearnedProjection(Projection):
         )
 
 
-class PrincipalProjection(Projection):
+class FittedProjection(Projection):
+    """A projection of the teacher alone, fitted to a sample of its embeddings before it is used.
+
+    Attributes:
+        fitted: whether it was.
+    """
+
+    fitted: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("fitted", torch.zeros((), dtype=torch.bool))
+
+    @abstractmethod
+    def fit(self, mean: Tensor, moment: Tensor) -> None:
+        """Fit it to the means of x (D,) and x x^T (D, D), x being the teacher's unit embeddings."""
+
+    @abstractmethod
+    def moved(self, directions: Tensor) -> Tensor:
+        """What becomes of the teacher's unit embeddings (N, D)."""
+
+    def forward(self, student: Outputs, teacher: Outputs) -> tuple[Outputs, Outputs]:
+        """See Projection; the student's outputs stay as they are."""
+        with torch.autocast(teacher.embeddings.device.type, enabled=False):
+            return student, Outputs(self.moved(unit(teacher.embeddings)), teacher.stages)
+
+
+class CentredProjection(FittedProjection):
+    """The teacher's unit embedding less the mean of the teacher's unit embeddings.
+
+    Args:
+        size: D of both networks.
+    """
+
+    mean: Tensor
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(size))
+
+    def fit(self, mean: Tensor, moment: Tensor) -> None:
+        """See FittedProjection; the second moment is not needed."""
+        self.mean.copy_(mean)
+        self.fitted.fill_(True)
+
+    def moved(self, directions: Tensor) -> Tensor:
+        """See FittedProjection."""
+        return directions - self.mean
+
+    @property
+    def told(self) -> str:
+        """See Projection."""
+        length = float(torch.linalg.vector_norm(self.mean))
+        return f"it follows the teacher's directions less their mean, which is {length:.2f} long"
+
+
+class PrincipalProjection(FittedProjection):
     """The teacher's unit embedding in the directions that hold most of the teacher's embeddings.
 
-    Directions are those of the uncentred second moment, since cosines are taken from the origin. It
-    must be fitted before it is used.
+    Directions are those of the uncentred second moment, since cosines are taken from the origin.
 
     Args:
         student_size: D of the student.
         teacher_size: D of the teacher, not smaller.
 
     Attributes:
-        fitted: whether it was.
         kept: the share of the sample's squared length that the directions hold.
     """
 
     basis: Tensor
-    fitted: Tensor
     kept: Tensor
 
     def __init__(self, student_size: int, teacher_size: int) -> None:
@@ -93,11 +153,10 @@ class PrincipalProjection(Projection):
                 f"Got {student_size} instead."
             )
         self.register_buffer("basis", torch.zeros(teacher_size, student_size))
-        self.register_buffer("fitted", torch.zeros((), dtype=torch.bool))
         self.register_buffer("kept", torch.zeros(()))
 
-    def fit(self, moment: Tensor) -> None:
-        """Take the principal directions of `moment` (D, D), the sum of x x^T over unit rows x.
+    def fit(self, mean: Tensor, moment: Tensor) -> None:
+        """Take the principal directions of `moment`; the mean is not needed.
 
         Computed in float64 on the CPU. Each direction's largest number is made positive, so that
         nothing depends on the signs that a solver happens to give.
@@ -110,11 +169,9 @@ class PrincipalProjection(Projection):
         self.kept.copy_(values[-size:].sum() / values.sum())
         self.fitted.fill_(True)
 
-    def forward(self, student: Outputs, teacher: Outputs) -> tuple[Outputs, Outputs]:
-        """See Projection."""
-        with torch.autocast(teacher.embeddings.device.type, enabled=False):
-            projected = unit(teacher.embeddings) @ self.basis
-        return student, Outputs(projected, teacher.stages)
+    def moved(self, directions: Tensor) -> Tensor:
+        """See FittedProjection."""
+        return directions @ self.basis
 
     @property
     def told(self) -> str:

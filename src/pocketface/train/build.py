@@ -10,7 +10,9 @@ from lightning_fabric import Fabric
 from pocketface.card import read_card
 from pocketface.data import Faces
 from pocketface.distill import (
+    CentredProjection,
     DistillConfig,
+    FittedProjection,
     LearnedProjection,
     Partners,
     PrincipalProjection,
@@ -149,9 +151,9 @@ def build_objective(
     if recipe.distill is None or teacher is None:
         return Objective(backbone, head, compiled=recipe.compile)
     projection = _projection(recipe.distill, backbone, teacher, generator)
-    pca = recipe.distill.projection == "pca"
+    fitted = isinstance(projection, FittedProjection)
     partners = Partners(
-        embedding_size=backbone.embedding_size if pca else teacher.embedding_size,
+        embedding_size=backbone.embedding_size if fitted else teacher.embedding_size,
         student_stages=backbone.stage_channels,
         teacher_stages=teacher.stage_channels,
         people=people,
@@ -168,4 +170,6 @@ def _projection(
     sizes = backbone.embedding_size, teacher.embedding_size
     if config.projection == "learned":
         return LearnedProjection(*sizes, generator)
+    if config.projection == "centred":
+        return CentredProjection(backbone.embedding_size)
     return PrincipalProjection(*sizes) if config.projection == "pca" else None

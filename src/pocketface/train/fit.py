@@ -2,11 +2,12 @@
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from lightning_fabric import Fabric
 
 from pocketface.distill import FaceBatch, Teacher
 from pocketface.distill.losses import unit
-from pocketface.distill.projection import PrincipalProjection, Projection
+from pocketface.distill.projection import FittedProjection, Projection
 from pocketface.train.loader import FaceLoader
 
 SAMPLE = 4096
@@ -22,11 +23,12 @@ def fit_projection(
 
     The images are those that the student would see, not augmented. Processes share the work.
     """
-    if not isinstance(projection, PrincipalProjection) or bool(projection.fitted):
+    if not isinstance(projection, FittedProjection) or bool(projection.fitted):
         return False
     assert teacher is not None  # without one there is no projection
     size = teacher.embedding_size
-    moment = torch.zeros(size, size, dtype=torch.float64, device=fabric.device)
+    # Sums of x and of x x^T as one matrix, since (x, 1)(x, 1)^T holds both and the count too.
+    sums = torch.zeros(size + 1, size + 1, dtype=torch.float64, device=fabric.device)
     order = np.random.default_rng((loader.seed, SAMPLE)).permutation(len(loader.labels))[:SAMPLE]
     own = order[fabric.global_rank :: fabric.world_size]
     for start in range(0, len(own), _AT_ONCE):
@@ -42,8 +44,10 @@ def fit_projection(
             mirrored=torch.zeros(len(indices), dtype=torch.bool),
         )
         directions = unit(teacher.targets(batch).embeddings).double()
-        moment += directions.T @ directions
-    total = fabric.all_reduce(moment, reduce_op="sum")
+        with_one = F.pad(directions, (0, 1), value=1.0)
+        sums += with_one.T @ with_one
+    total = fabric.all_reduce(sums, reduce_op="sum")
     assert isinstance(total, torch.Tensor)
-    projection.fit(total)
+    means = total / total[-1, -1].clamp_min(1)
+    projection.fit(means[:-1, -1], means[:-1, :-1])
     return True

@@ -180,17 +180,17 @@ def parse_recipe(
     return parse_settings(Recipe, content, "recipe", f"{name} cannot be used as a recipe", changes)
 
 
-def dump_recipe(recipe: Recipe) -> str:
+def dump_recipe(recipe: BaseModel) -> str:
     """The recipe as YAML, every default included."""
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
 
 
-def save_recipe(recipe: Recipe, path: Path) -> None:
+def save_recipe(recipe: BaseModel, path: Path) -> None:
     """Write the recipe as YAML, whole or not at all."""
     atomic.write_text(path, dump_recipe(recipe))
 
 
-def differences(ours: Recipe, theirs: Recipe) -> list[str]:
+def differences(ours: BaseModel, theirs: BaseModel) -> list[str]:
     """What differs between two recipes, one line per key."""
     left, right = _flat(ours.model_dump(mode="json")), _flat(theirs.model_dump(mode="json"))
     return [

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from pocketface.errors import RecipeError
 from pocketface.train.checkpoint import LINK, Checkpoint, load_checkpoint
 from pocketface.train.recipe import Recipe, differences, parse_recipe, save_recipe
@@ -53,14 +55,26 @@ def resume(run: Path, recipe: Recipe, checkpoint: Path | None = None) -> Checkpo
     """
     found = load_checkpoint(checkpoint or run / LINK)
     theirs = parse_recipe(found.recipe, f"the recipe in {run}")
-    changed = [line for line in differences(recipe, theirs) if not line.startswith(_OUTCOME_FREE)]
+    refuse_other_settings(run, recipe, theirs, "another recipe")
+    return found
+
+
+def refuse_other_settings(run: Path, ours: BaseModel, theirs: BaseModel, named: str) -> None:
+    """Raise RecipeError if a run would go on with other settings than it was begun with.
+
+    Args:
+        run: the run's folder.
+        ours: the settings now.
+        theirs: those of the checkpoint.
+        named: what to call such settings, as "another recipe".
+    """
+    changed = [line for line in differences(ours, theirs) if not line.startswith(_OUTCOME_FREE)]
     if changed:
         raise RecipeError(
-            f"{run} was begun with another recipe; it cannot go on with this one:\n  "
+            f"{run} was begun with {named}; it cannot go on with this one:\n  "
             + "\n  ".join(changed)
             + "\nGive the same options again, or begin a new run with another --out."
         )
-    return found
 
 
 def refuse_other_batches(

@@ -170,7 +170,8 @@ def _check_size(path: Path, config: DistillConfig, theirs: int, ours: int) -> No
             f"the teacher {path} gives embeddings of {theirs} numbers, which have no {ours} "
             "principal directions for the student's. Take --projection learned."
         )
-    if theirs != ours and config.compares_sizes and config.projection is None:
+    joins = config.projection in ("learned", "pca")
+    if theirs != ours and config.compares_sizes and not joins:
         raise RecipeError(
             f"the teacher {path} gives embeddings of {theirs} numbers, the student of {ours}. "
             f"Set model.embedding_size: {theirs}, choose another teacher, or join them with "
