@@ -18,6 +18,7 @@ from pocketface.cli import (
     export,
     models,
     profile,
+    search,
     table,
     train,
     verify,
@@ -35,6 +36,7 @@ app.command("demo")(demo.demo)
 app.command("models")(models.models)
 app.command("train")(train.train)
 app.command("distill")(train.distill)
+app.command("search")(search.search)
 app.command("compare")(compare.compare)
 app.command("evaluate")(evaluate.evaluate)
 app.command("table")(table.table)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from pocketface.models.genotype import Edge
@@ -45,6 +45,12 @@ class CollapseConfig(BaseModel):
     window: int = Field(default=5, ge=1, description="epochs")
     ratio: float = Field(default=0.75, gt=0, lt=1)
     eigenvalue_steps: int = Field(default=4, ge=0)
+
+    @model_validator(mode="after")
+    def _there_is_what_stops(self) -> "CollapseConfig":
+        if self.stop == "eigenvalue" and not self.eigenvalue_steps:
+            raise ValueError("stop: eigenvalue needs eigenvalue_steps of at least 1. Got 0")
+        return self
 
 
 def skip_count(edges: Sequence[Edge]) -> int:

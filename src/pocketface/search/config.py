@@ -1,6 +1,7 @@
 """What decides a search: the paper's settings as defaults, and ours for a small machine."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -78,12 +79,33 @@ class ArchitectureConfig(BaseModel):
     warm_up_epochs: int = Field(default=0, ge=0)
 
 
+class BudgetConfig(BaseModel):
+    """What the found network may cost, in the shape that it is trained in; none: no limit.
+
+    `max_macs` counts multiply-accumulates for one image, `max_latency_ms` what the table
+    `latencies` predicts for one. `weight` (ours) is that of the expected cost in the architecture's
+    loss: of the parts by which it exceeds the limits.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_params: int | None = Field(default=None, gt=0)
+    max_macs: int | None = Field(default=None, gt=0)
+    max_latency_ms: float | None = Field(default=None, gt=0)
+    latencies: Path | None = None
+    weight: float = Field(default=1.0, ge=0)
+
+
 class SearchConfig(BaseModel):
     """A whole search; the defaults are PocketNet's (arXiv 2108.10710).
 
     The weights' half is enlarged by `margin` pixels on each side and cropped at random, and
     mirrored half of the time (the paper: 128 pixels, crop 112); the architecture's half is seen as
     it is. `head` is a margin head in place of the paper's plain linear softmax (none).
+
+    `recipe` is that by which the found network will be trained, a shipped one's name or a file; the
+    cost of cells is that of its network. Under `bf16-mixed` (ours) the passes run in bfloat16, but
+    those whose difference makes the second-order term.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -94,11 +116,14 @@ class SearchConfig(BaseModel):
     weights: WeightsConfig = WeightsConfig()
     architecture: ArchitectureConfig = ArchitectureConfig()
     collapse: CollapseConfig = CollapseConfig()
+    budget: BudgetConfig = BudgetConfig()
+    recipe: str = "pocketnet_s_128"
     margin: int = Field(default=8, ge=0, description="pixels")
     mirror: bool = True
     epochs: int = Field(default=50, ge=1)
     batch_size: int = Field(default=128, ge=2)
     seed: int = Field(default=0, ge=0)
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
     checkpoint_minutes: float = Field(default=10.0, gt=0)
 
     @model_validator(mode="after")
@@ -127,6 +152,8 @@ SMALL: dict[str, Any] = {
         "embedding_size": 64,
     },
     "architecture": {"order": "first", "learning_rate": 6e-3},
+    "recipe": "pocketnet_nano",
+    "data": {"in_memory": True, "workers": 0},
     "margin": 3,
     "epochs": 15,
     "batch_size": 32,

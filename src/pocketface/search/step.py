@@ -116,11 +116,23 @@ class SearchStep:
             velocity_of(self.weights_optimiser, self.network),
         )
         return second_order(
-            self.network, parameters, self._loss(training, skip_scale), judged, step
+            self.network,
+            parameters,
+            self._loss(training, skip_scale),
+            judged,
+            step,
+            # Rounded to 8 bits, the two losses would hardly differ.
+            difference=self._loss(training, skip_scale, exact=True),
         )
 
-    def _loss(self, batch: Batch, skip_scale: Tensor | None = None) -> Loss:
-        return lambda network: network(*batch, *self.architecture.softmax(), skip_scale)
+    def _loss(self, batch: Batch, skip_scale: Tensor | None = None, exact: bool = False) -> Loss:
+        mixed = self.config.precision == "bf16-mixed" and not exact
+
+        def loss(network: Callable[..., Tensor]) -> Tensor:
+            with torch.autocast(batch[0].device.type, torch.bfloat16, enabled=mixed):
+                return network(*batch, *self.architecture.softmax(), skip_scale)
+
+        return loss
 
     def _judged(self, held_out: Batch, decay: float) -> Loss:
         def loss(network: Callable[..., Tensor]) -> Tensor:
