@@ -100,11 +100,7 @@ def distill(
     ] = None,
     projection: Annotated[
         str | None,
-        typer.Option(
-            "--projection",
-            help="Join embeddings of different sizes (pca or learned), or take the teacher's less "
-            "their mean (centred): for images that the teacher finds alike, such as synthetic faces.",
-        ),
+        typer.Option("--projection", help="Join embeddings of different sizes: pca or learned."),
     ] = None,
     unlabelled: Annotated[
         list[Path] | None,
