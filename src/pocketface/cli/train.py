@@ -100,7 +100,11 @@ def distill(
     ] = None,
     projection: Annotated[
         str | None,
-        typer.Option("--projection", help="Join embeddings of different sizes: pca or learned."),
+        typer.Option(
+            "--projection",
+            help="Join embeddings of different sizes (pca or learned), or take the teacher's less "
+            "their mean (centred): for images that the teacher finds alike, such as synthetic faces.",
+        ),
     ] = None,
     unlabelled: Annotated[
         list[Path] | None,
