@@ -1,19 +1,22 @@
-"""`pocketface data`: look at a data set, and make a verification file."""
+"""`pocketface data`: look at a data set, and make one."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pocketface.cli import data_synth
+from pocketface.cli import data_cifar10, data_synth, data_textures
 
 if TYPE_CHECKING:
     from pocketface.data.inspection import Inspection
 
 app = typer.Typer(
-    help="Look at data sets, make verification files and synthetic people.", no_args_is_help=True
+    help="Look at data sets; make verification files, synthetic people and textures.",
+    no_args_is_help=True,
 )
 app.command("synth")(data_synth.synth)
+app.command("textures")(data_textures.textures)
+app.command("cifar10")(data_cifar10.cifar10)
 
 _NAMED = 10
 """How many faults are named on the screen."""

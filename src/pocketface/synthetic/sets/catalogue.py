@@ -3,13 +3,14 @@
 import difflib
 from collections.abc import Sequence
 
+from pocketface.data.write_set import Layout
 from pocketface.errors import RecipeError
 from pocketface.synthetic.sets.circumstances import PAIRS, TEMPLATES
 from pocketface.synthetic.sets.distractor_set import DistractorRecipe
 from pocketface.synthetic.sets.pair_sets import PairSetRecipe
 from pocketface.synthetic.sets.recipe import SetRecipe
 from pocketface.synthetic.sets.template_sets import TemplateRecipe
-from pocketface.synthetic.sets.training_set import Layout, TrainingRecipe
+from pocketface.synthetic.sets.training_set import TrainingRecipe
 
 SET_NAMES = ("train", *PAIRS, *TEMPLATES, "megaface")
 """Every set, in the order in which they are made."""

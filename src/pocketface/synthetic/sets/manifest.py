@@ -3,6 +3,7 @@
 import hashlib
 import importlib.metadata
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -96,12 +97,20 @@ class Manifest:
 
 
 def made_by() -> dict[str, str]:
-    """The versions that decide the bytes; `generator` is the sha256 of this room's own sources."""
+    """The versions that decide the bytes; `generator` is of this room's own sources.
+
+    Textures are left out: nothing of theirs is in a picture of a person.
+    """
     room = Path(__file__).parents[1]
+    sources = [file for file in room.rglob("*.py") if file.parent.name != "textures"]
+    return versions(room, sources, ("numpy", "torch", "simplejpeg"))
+
+
+def versions(room: Path, sources: Iterable[Path], packages: Iterable[str]) -> dict[str, str]:
+    """The version of PocketFace, those of `packages`, and the sha256 of `sources` in `room`."""
     digest = hashlib.sha256()
-    for source in sorted(room.rglob("*.py")):
+    for source in sorted(sources):
         digest.update(source.relative_to(room).as_posix().encode() + b"\0" + source.read_bytes())
-    packages = ("numpy", "torch", "simplejpeg")
     return {
         "pocketface": pocketface.__version__,
         "generator": digest.hexdigest(),

@@ -3,16 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
-from pocketface.data.record_writer import write_faces
+from pocketface.data.write_set import Layout, write_set
 from pocketface.synthetic.sets.blocks import people_of, plan_stream
 from pocketface.synthetic.sets.circumstances import OLDEST, TRAINING, YOUNGEST
 from pocketface.synthetic.sets.shot import Picture, Shot
-
-Layout = Literal["folder", "rec"]
 
 
 @dataclass(frozen=True)
@@ -31,15 +28,9 @@ class TrainingPlan:
 
     def write(self, target: Path, pictures: Sequence[Picture]) -> None:
         """Write `<person>/<person>_0001.jpg`..., or `train.rec` and `train.idx`."""
-        if self.layout == "rec":
-            counts = [self.each] * self.people
-            write_faces(target / "train.rec", counts, (picture.file for picture in pictures))
-            return
-        for number, picture in enumerate(pictures):
-            person, image = divmod(number, self.each)
-            name = f"person_{person:06d}"
-            (target / name).mkdir(parents=True, exist_ok=True)
-            (target / name / f"{name}_{image + 1:04d}.jpg").write_bytes(picture.file)
+        names = [f"person_{person:06d}" for person in range(self.people)]
+        files = (picture.file for picture in pictures)
+        write_set(target, names, [self.each] * self.people, files, self.layout)
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,24 @@ import threading
 from collections.abc import Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from typing import Protocol, TypeVar
 
 from pocketface.errors import PocketFaceError
-from pocketface.synthetic.sets.parts import PartJob
 from pocketface.synthetic.sets.shot import Renderer
 
 
-def take_parts(
-    jobs: Sequence[PartJob], workers: int, render: Renderer | None = None
-) -> Generator[PartJob]:
+class Job(Protocol):
+    """A part of a set; it can be pickled."""
+
+    def run(self, render: Renderer | None = None) -> None:
+        """Take its pictures and write them."""
+        ...
+
+
+_J = TypeVar("_J", bound=Job)
+
+
+def take_parts(jobs: Sequence[_J], workers: int, render: Renderer | None = None) -> Generator[_J]:
     """Run `jobs` in `workers` processes; yield each as it is done, in any order.
 
     One worker is this process itself. When the caller stops early (and closes the iterator), parts
