@@ -17,6 +17,7 @@ ROOMS: dict[str, set[str]] = {
     "models": set(),
     "data": set(),
     "detect": {"data", "embedding"},
+    "gallery": {"data", "embedding", "detect"},
     "synthetic": {"data"},
     "heads": set(),
     "embedding": {"data"},

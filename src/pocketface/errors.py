@@ -41,3 +41,7 @@ class TrainingError(PocketFaceError):
 
 class StoppedError(PocketFaceError):
     """A run was asked to stop and has saved itself."""
+
+
+class GalleryError(PocketFaceError):
+    """A gallery of people cannot be used, or not with this network."""
