@@ -67,7 +67,7 @@ def told(path: Path) -> Iterator[None]:
     """Turn SQLite's errors about the gallery `path` into GalleryErrors."""
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter from a damaged file
         raise GalleryError(_words(path, error)) from error
 
 
@@ -178,11 +178,11 @@ def read_maker(connection: sqlite3.Connection, path: Path) -> Maker:
         ) from error
 
 
-def _words(path: Path, error: sqlite3.Error) -> str:
+def _words(path: Path, error: Exception) -> str:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_NOTADB:
         return f"{path} is no gallery (not an SQLite file). Name a gallery, or a new file."
-    if code == sqlite3.SQLITE_CORRUPT:
+    if code == sqlite3.SQLITE_CORRUPT or isinstance(error, UnicodeDecodeError):
         return (
             f"{path} is damaged ({error}). See what is wrong with: pocketface gallery check; take "
             "a copy of earlier, or enrol the people again into a new file."

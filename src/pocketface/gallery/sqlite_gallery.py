@@ -162,9 +162,9 @@ class SqliteGallery:
         with self._lock, told(self.path):
             found = self._connection.execute(
                 "SELECT name, count(template.id) FROM person LEFT JOIN template "
-                "ON template.person = person.id GROUP BY person.id"
+                "ON template.person = person.id GROUP BY person.id ORDER BY name"
             ).fetchall()
-        return sorted((Person(name, count) for name, count in found), key=lambda each: each.name)
+        return [Person(str(name), count) for name, count in found]
 
     def remove(self, person: str) -> int:
         """Remove a person, as `Gallery.remove`; their rows are overwritten in file and block."""
@@ -192,9 +192,9 @@ class SqliteGallery:
         """Every template, by person and in the order of enrolment."""
         with self._lock, told(self.path):
             found = self._connection.execute(
-                "SELECT name, template.id FROM template JOIN person ON person.id = template.person"
+                "SELECT name, template.id FROM template JOIN person "
+                "ON person.id = template.person ORDER BY name, template.id"
             ).fetchall()
-        found.sort()
         size = self._maker.embedding_size
         for start in range(0, len(found), AT_ONCE):
             part = found[start : start + AT_ONCE]

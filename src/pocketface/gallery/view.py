@@ -58,8 +58,7 @@ def update(connection: sqlite3.Connection, block: Block, before: View | None) ->
             gone = connection.execute(
                 "SELECT template FROM removal WHERE id > ?", (before.removal,)
             )
-            for (template,) in gone:
-                person[template - 1] = 0
+            person[[row[0] - 1 for row in gone if 0 < row[0] <= count]] = 0
     finally:
         connection.execute("COMMIT")
     rows = _bring_up(connection, block, person, fresh=before is None)
@@ -114,7 +113,12 @@ def _agrees(connection: sqlite3.Connection, block: Block, person: Ints, written:
 
 
 def _fill(person: Ints, found: "Iterator[tuple[int, int]] | sqlite3.Cursor") -> None:
-    pairs = np.fromiter((value for pair in found for value in pair), np.int64).reshape(-1, 2)
+    try:
+        pairs = np.fromiter((value for pair in found for value in pair), np.int64).reshape(-1, 2)
+    except (TypeError, ValueError, OverflowError) as error:  # SQLite keeps any type anywhere
+        raise sqlite3.DatabaseError("a template's person is no number") from error
+    if ((pairs[:, 0] < 1) | (pairs[:, 0] > len(person)) | (pairs[:, 1] < 1)).any():
+        raise sqlite3.DatabaseError("a template's number or person's is out of range")
     person[pairs[:, 0] - 1] = pairs[:, 1]
 
 
