@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from pocketface.errors import RecipeError
@@ -9,12 +10,13 @@ from pocketface.models import PocketNet, list_models, outline_model
 from pocketface.models.genotype import Genotype
 from pocketface.profile.latency_table import read_latency_table
 from pocketface.profile.pieces import Shape
-from pocketface.search.architecture import ArchitectureWeights
+from pocketface.search.architecture import EDGES
 from pocketface.search.budget import Budget, BudgetPenalty
 from pocketface.search.config import BudgetConfig, SearchConfig
 from pocketface.search.cost_tables import CostTables
 from pocketface.search.discretise import discretise
 from pocketface.search.discretise_within import discretise_within
+from pocketface.search.mixed import SEARCH_PRIMITIVES
 from pocketface.search.step import ExpectedCost
 from pocketface.train.recipe import load_recipe
 
@@ -46,7 +48,8 @@ class Target:
         costs = CostTables.of_shape(shape_of(config.recipe), table)
         target = cls(costs, _budget(limits), limits.weight)
         # Better told now than after the search. Any weights do.
-        target.cells(*(parameter.detach() for parameter in ArchitectureWeights().parameters()))
+        nothing = torch.zeros(EDGES, len(SEARCH_PRIMITIVES))
+        target.cells(nothing, nothing)
         return target
 
     def cells(self, normal: Tensor, reduce: Tensor) -> Genotype:
