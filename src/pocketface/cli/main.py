@@ -14,8 +14,11 @@ from pocketface.cli import (
     demo,
     detector,
     embed,
+    enroll,
     evaluate,
     export,
+    gallery,
+    identify,
     models,
     profile,
     search,
@@ -44,10 +47,13 @@ app.command("align")(align.align)
 app.command("embed")(embed.embed)
 app.command("calibrate")(calibrate.calibrate)
 app.command("verify")(verify.verify)
+app.command("enroll")(enroll.enroll)
+app.command("identify")(identify.identify)
 app.command("export")(export.export)
 app.command("profile")(profile.profile)
 app.add_typer(data.app, name="data")
 app.add_typer(detector.app, name="detector")
+app.add_typer(gallery.app, name="gallery")
 
 
 def main() -> None:

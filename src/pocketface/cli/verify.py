@@ -1,10 +1,11 @@
-"""`pocketface verify`: whether two aligned faces are of one person."""
+"""`pocketface verify`: whether two photographs are of one person."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from pocketface.cli.detector import DetectorOption
 from pocketface.cli.foreign import (
     ArchitectureOption,
     MeanOption,
@@ -13,13 +14,14 @@ from pocketface.cli.foreign import (
     StdOption,
     ThreadsOption,
 )
+from pocketface.cli.photographs import AlignedOption, LargestOption, QualityOption
 
 SAME, DIFFERENT, UNDECIDED = 0, 1, 3
 """Exit codes; 2 is an error, as in every command."""
 
 
 def verify(
-    first: Annotated[Path, typer.Argument(metavar="A", help="An aligned face.")],
+    first: Annotated[Path, typer.Argument(metavar="A", help="A photograph or an aligned face.")],
     second: Annotated[Path, typer.Argument(metavar="B", help="Another one.")],
     weights: Annotated[
         Path, typer.Option("--weights", "-w", help="A .onnx, .safetensors, .pt or .pth file.")
@@ -31,6 +33,10 @@ def verify(
         float,
         typer.Option("--prior", help="How likely one person is beforehand, for the probability."),
     ] = 0.5,
+    detector: DetectorOption = None,
+    aligned: AlignedOption = "auto",
+    min_quality: QualityOption = "off",
+    largest: LargestOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
     threads: ThreadsOption = None,
     size: SizeOption = None,
@@ -39,8 +45,9 @@ def verify(
     std: StdOption = None,
     architecture: ArchitectureOption = None,
 ) -> None:
-    """Compare two aligned faces at a threshold that `calibrate` or `evaluate` measured.
+    """Compare two faces at a threshold that `calibrate` or `evaluate` measured.
 
+    Faces are found in photographs and aligned first; aligned faces need no detector.
     After `pocketface calibrate` it also says how probable it is that they are one person.
 
     Exit code 0: same person; 1: different people; 3: no threshold is known; 2: an error.
@@ -50,7 +57,8 @@ def verify(
     from pocketface.benchmarks.calibration import probability
     from pocketface.benchmarks.thresholds import choose_threshold
     from pocketface.cli.foreign import load_weights
-    from pocketface.embedding.compare import compare_files
+    from pocketface.cli.photographs import make_recogniser
+    from pocketface.embedding.compare import compare_faces
     from pocketface.errors import RecipeError
 
     if not 0 < prior < 1:
@@ -67,14 +75,19 @@ def verify(
     threshold = None if embedder.card is None else choose_threshold(embedder.card, far)
     # A threshold decides about embeddings made as those that it was measured on.
     flip = True if threshold is None else threshold.flip
-    similarity = compare_files(embedder, first, second, flip=flip)
+    recogniser = make_recogniser(
+        embedder, flip=flip, detector=detector, aligned=aligned, min_quality=min_quality
+    )
+    names = [str(first), str(second)]
+    faces = [recogniser.read(path).one_face(largest=largest).crop for path in (first, second)]
+    similarity = compare_faces(embedder, faces, names, flip=flip)
     calibration = None if embedder.card is None else embedder.card.calibration
     likely = None
     if calibration is not None:
         seen = (
             similarity
             if calibration.flip == flip
-            else compare_files(embedder, first, second, flip=calibration.flip)
+            else compare_faces(embedder, faces, names, flip=calibration.flip)
         )
         likely = probability(calibration, seen, prior)
     same = None if threshold is None else similarity >= threshold.similarity

@@ -131,7 +131,7 @@ class Recogniser:
         height, width = picture.shape[:2]
         aligned = self._is_aligned(height, width, name)
         faces = [self._aligned_face(picture)] if aligned else self._find(picture, name)
-        return SeenPhoto(name, hashlib.sha256(data).hexdigest(), width, height, aligned, faces)
+        return SeenPhoto(name, sha256_of_bytes(data), width, height, aligned, faces)
 
     def embed(self, faces: Sequence[SeenFace]) -> npt.NDArray[np.float32]:
         """The embeddings of faces, float32 (N, D), not normalised; raises as `Embedder.embed`."""
@@ -176,6 +176,11 @@ class Recogniser:
                         "say so: --aligned yes"
                     ) from error
             return self._detector
+
+
+def sha256_of_bytes(data: bytes) -> str:
+    """What tells a photograph apart: the sha256 of its bytes, hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def _where(face: Face) -> str:

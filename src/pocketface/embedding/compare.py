@@ -1,5 +1,6 @@
 """How similar two faces are."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,14 @@ def compare_files(embedder: Embedder, first: Path, second: Path, *, flip: bool) 
     is no square image, and what `embedder.embed` raises.
     """
     faces = [read_image(first), read_image(second)]
-    directions = unit(embed_faces(embedder, faces, flip=flip), [str(first), str(second)])
+    return compare_faces(embedder, faces, [str(first), str(second)], flip=flip)
+
+
+def compare_faces(
+    embedder: Embedder, faces: Sequence[npt.NDArray[np.uint8]], names: Sequence[str], *, flip: bool
+) -> float:
+    """As `compare_files`, of two decoded faces, each uint8 (H, H, 3) RGB; `names` for messages."""
+    directions = unit(embed_faces(embedder, faces, flip=flip), names)
     return float(similarity_of(squared_distances(directions[:1], directions[1:]))[0])
 
 

@@ -69,7 +69,7 @@ def nobody_words(connection: sqlite3.Connection, name: str, path: Path) -> str:
     names = [row[0] for row in connection.execute("SELECT name FROM person")]
     near = get_close_matches(name, names, 1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"{path}: nobody is called {name!r}.{hint} See: pocketface gallery list {path}"
+    return f"{path}: nobody is called {name!r}.{hint} See: pocketface gallery list --gallery {path}"
 
 
 def vectors_of(

@@ -26,8 +26,8 @@ PIECE = 64
 _SCORES_AT_ONCE = 1 << 21
 """Scores of one block: 8 MB, which stay in the processor's cache."""
 
-_MOST_ROWS = 1 << 15
-"""Rows of one block, where few queries would let it grow: float16 is widened block by block."""
+_MOST_WIDENED = 1 << 14
+"""Rows of one block of float16, which is widened to float32 first."""
 
 _LOWER = 8
 """How many more pieces are looked at where too few people came out."""
@@ -82,7 +82,10 @@ def _piece_maxima(rows: npt.NDArray[np.floating], queries: Floats) -> npt.NDArra
     """The highest score of each piece, float32 (pieces, Q)."""
     columns = np.ascontiguousarray(queries.T, np.float32)
     count = len(queries)
-    size = max(PIECE, min(_MOST_ROWS, _SCORES_AT_ONCE // count) // PIECE * PIECE)
+    most = _SCORES_AT_ONCE // count
+    if rows.dtype == np.float16:
+        most = min(most, _MOST_WIDENED)
+    size = max(PIECE, most // PIECE * PIECE)
     maxima = np.empty((-(-len(rows) // PIECE), count), np.float32)
     buffer = np.empty((min(size, len(rows)), count), np.float32)
     for start in range(0, len(rows), size):
