@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pocketface.errors import GalleryError
 from pocketface.gallery import SqliteGallery
 from pocketface.gallery.block import Precision
-from pocketface.gallery.search import PIECE, search
+from pocketface.gallery.search import PIECE, _widen, search
 
 
 def plain(vectors: np.ndarray, people: list[str], query: np.ndarray, k: int) -> list:
@@ -109,3 +109,10 @@ def test_a_question_of_the_wrong_shape_is_refused(tmp_path: Path) -> None:
         (matches,) = gallery.search(np.ones((1, SIZE)), 9)
         assert [(match.person, match.photo) for match in matches] == [("a", "a.jpg")]
         assert matches[0].similarity == pytest.approx(1, abs=1e-6)
+
+
+def test_every_finite_float16_is_widened_exactly() -> None:
+    every = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    finite = every[np.isfinite(every)].reshape(-1, 16)
+    wide = _widen(finite, np.empty(finite.shape, np.float32))
+    np.testing.assert_array_equal(wide.astype(np.float64) * 2.0**112, finite.astype(np.float64))

@@ -26,8 +26,11 @@ PIECE = 64
 _SCORES_AT_ONCE = 1 << 21
 """Scores of one block: 8 MB, which stay in the processor's cache."""
 
-_MOST_WIDENED = 1 << 14
+_MOST_WIDENED = 1 << 12
 """Rows of one block of float16, which is widened to float32 first."""
+
+_WIDENING = 112
+"""`_widen` gives its numbers 2^112 times too small: the distance of the two exponents' biases."""
 
 _LOWER = 8
 """How many more pieces are looked at where too few people came out."""
@@ -83,13 +86,18 @@ def _piece_maxima(rows: npt.NDArray[np.floating], queries: Floats) -> npt.NDArra
     columns = np.ascontiguousarray(queries.T, np.float32)
     count = len(queries)
     most = _SCORES_AT_ONCE // count
-    if rows.dtype == np.float16:
+    narrow = rows.dtype == np.float16
+    if narrow:
         most = min(most, _MOST_WIDENED)
+        columns *= np.float32(2.0**_WIDENING)
     size = max(PIECE, most // PIECE * PIECE)
+    wide = np.empty((min(size, len(rows)) if narrow else 0, rows.shape[1]), np.float32)
     maxima = np.empty((-(-len(rows) // PIECE), count), np.float32)
     buffer = np.empty((min(size, len(rows)), count), np.float32)
     for start in range(0, len(rows), size):
-        block = np.asarray(rows[start : start + size], np.float32)
+        block: npt.NDArray[np.floating] = rows[start : start + size]
+        if narrow:
+            block = _widen(block, wide[: len(block)])
         scores = quick_products(block, columns, buffer[: len(block)])
         first, whole = start // PIECE, len(block) // PIECE
         pieces = scores[: whole * PIECE].reshape(whole, PIECE, count)
@@ -97,6 +105,19 @@ def _piece_maxima(rows: npt.NDArray[np.floating], queries: Floats) -> npt.NDArra
         if whole * PIECE < len(block):
             maxima[first + whole] = scores[whole * PIECE :].max(axis=0)
     return maxima
+
+
+def _widen(rows: npt.NDArray[np.floating], out: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Finite float16 `rows` in `out`, times 2^-112: eight times as quick as NumPy's conversion.
+
+    The sign stays at the top, exponent and fraction move to where float32 has them; the exponent's
+    bias is left as it was. What is infinite becomes some number.
+    """
+    bits = out.view(np.int32)
+    np.copyto(bits, rows.view(np.int16))
+    np.left_shift(bits, 13, out=bits)
+    np.bitwise_and(bits, np.int32(-0x70000001), out=bits)
+    return out
 
 
 def _best(
@@ -157,8 +178,8 @@ def _error_bound(rows: npt.NDArray[np.floating]) -> float:
     # Rounding of both vectors to float32, and of D products and sums.
     error = (size + 8) * 2.0**-24
     if rows.dtype == np.float16:
-        # Half a unit in the last of 11 bits, or of the smallest numbers, over D of them.
-        error += 1.01 * 2.0**-11 + size**0.5 * 2.0**-25
+        # Half a unit in the last of 11 bits; the smallest numbers may count as zero, D of them.
+        error += 1.01 * 2.0**-11 + size**0.5 * 2.0**-14
     return float(error)
 
 
