@@ -2,8 +2,8 @@
 
     python experiments/contact_sheets.py --out docs/pictures
 
-One person across circumstances, one circumstance at a time, many people in one pose, and the pairs
-of each set as they are.
+One person across circumstances, one circumstance at a time, many people in one pose, the pairs of
+each set as they are, and textures.
 """
 
 import argparse
@@ -20,6 +20,10 @@ from pocketface.synthetic import FRONTAL, Identity, Nuisance, Population
 from pocketface.synthetic.render import render
 from pocketface.synthetic.sets.blocks import plan_stream
 from pocketface.synthetic.sets.circumstances import PAIRS
+from pocketface.synthetic.textures import draw_texture
+from pocketface.synthetic.textures import picture as picture_of
+from pocketface.synthetic.textures.patterns import KINDS
+from pocketface.synthetic.textures.texture import stream
 
 Image8 = npt.NDArray[np.uint8]
 
@@ -133,13 +137,34 @@ def pairs_of_sets() -> bytes:
     return sheet(rows)
 
 
+def textures() -> bytes:
+    """Two images of a class of each kind, and two of one that is a figure with such a pattern."""
+    columns = []
+    for number in range(len(KINDS)):
+        for label, which in (
+            (f"{number}", number),
+            (f"{number + len(KINDS)}", number + len(KINDS)),
+        ):
+            texture = draw_texture(SEED, which)
+            images = [picture_of(texture, stream(SEED, "image", which, k), _SIDE) for k in (0, 1)]
+            columns += list(zip((f"class {label}", ""), images, strict=True))
+    kinds = [f"{a}, {b}" for a, b in zip([*KINDS][::2], [*KINDS][1::2], strict=True)]
+    return sheet([(title, columns[8 * row : 8 * row + 8]) for row, title in enumerate(kinds)])
+
+
+SHEETS = (one_person, many_people, one_circumstance, pairs_of_sets, textures)
+
+
 def main() -> None:
-    """Draw all sheets."""
+    """Draw all sheets, or one."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("docs/pictures"))
-    out: Path = parser.parse_args().out
-    for drawn in (one_person, many_people, one_circumstance, pairs_of_sets):
-        path = out / f"synthetic_{drawn.__name__}.jpg"
+    parser.add_argument("--only", choices=[drawn.__name__ for drawn in SHEETS])
+    args = parser.parse_args()
+    for drawn in SHEETS:
+        if args.only not in (None, drawn.__name__):
+            continue
+        path: Path = args.out / f"synthetic_{drawn.__name__}.jpg"
         atomic.write_bytes(path, drawn())
         print(path)
 
