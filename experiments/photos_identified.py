@@ -2,8 +2,9 @@
 
 Faces are found, aligned and embedded as `pocketface enroll` does. Of each person of one half the
 first photograph, by name, is enrolled; their others must be identified, and all photographs of the
-other half must be unknown. Then the halves are exchanged, and both counts are added up. The thresholds are those of LFW's pairs for FAR 1e-2 and 1e-3: nothing is fitted to the
-photographs. If the weights have no card with them yet, `pocketface evaluate` measures them first.
+other half must be unknown. Then the halves are exchanged, and both counts are added up. The
+thresholds are those of LFW's pairs for FAR 1e-2 and 1e-3: nothing is fitted to the photographs. If
+the weights have no card with them yet, `pocketface evaluate` measures them first.
 
 Intervals, 95 %: exact ones of a rate (Clopper and Pearson), as if photographs were independent, and
 a bootstrap that draws people. Beside them stands what many random halves and enrolled

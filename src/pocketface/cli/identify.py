@@ -153,7 +153,7 @@ def _answer(
         faces.append(
             {
                 "person": None if answer is None else answer.person,
-                "box": None if face.found is None else [round(side) for side in face.found.box],
+                "box": None if face.found is None else [round(side, 1) for side in face.found.box],
                 "faults": face.faults,
                 "candidates": []
                 if answer is None
@@ -178,8 +178,8 @@ def _lines(answer: dict[str, Any]) -> list[str]:
         which = answer["photo"]
         if len(faces) > 1:
             left, top, right, bottom = face["box"]
-            which += f", face {number} of {len(faces)} ({right - left} x {bottom - top} pixels at "
-            which += f"{left}, {top})"
+            which += f", face {number} of {len(faces)} ({right - left:.0f} x {bottom - top:.0f} "
+            which += f"pixels at {left:.0f}, {top:.0f})"
         near = [f"{each['person']} {each['similarity']:.4f}" for each in face["candidates"]]
         if face["faults"]:
             lines.append(f"{which}: too poor to tell: {'; '.join(face['faults'])}")
