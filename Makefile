@@ -23,7 +23,7 @@ lint: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[train,export,detect,dev]'
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[train,export,detect,serve,dev]'
 	touch $@
 
 clean:

@@ -18,6 +18,7 @@ ROOMS: dict[str, set[str]] = {
     "data": set(),
     "detect": {"data", "embedding"},
     "gallery": {"data", "embedding", "detect"},
+    "service": {"data", "embedding", "detect", "gallery", "benchmarks"},
     "synthetic": {"data"},
     "heads": set(),
     "embedding": {"data"},

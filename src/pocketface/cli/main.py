@@ -22,6 +22,7 @@ from pocketface.cli import (
     models,
     profile,
     search,
+    serve,
     table,
     train,
     verify,
@@ -49,6 +50,7 @@ app.command("calibrate")(calibrate.calibrate)
 app.command("verify")(verify.verify)
 app.command("enroll")(enroll.enroll)
 app.command("identify")(identify.identify)
+app.command("serve")(serve.serve)
 app.command("export")(export.export)
 app.command("profile")(profile.profile)
 app.add_typer(data.app, name="data")

@@ -1,0 +1,1 @@
+"""Verification, identification and enrolment over HTTP, and the page that uses them."""
