@@ -221,7 +221,8 @@ def start(place, search_people) -> Callable[..., subprocess.Popen[str]]:
 def test_a_killed_search_is_resumed_to_the_same_end(place, start):
     everything = ["--epochs", "6", "--order", "second", "--set", "collapse.skip_dropout=0.3"]
     whole = start(*everything, "--out", "whole")
-    assert whole.wait(timeout=400) == 0
+    _, said = whole.communicate(timeout=400)
+    assert whole.returncode == 0, said
     killed = [*everything, "--out", "killed", "--set", "checkpoint_minutes=0.000001"]
     for rows in (3, 9):
         process = start(*killed, *(["--resume"] if Path("killed").exists() else []))
@@ -232,7 +233,8 @@ def test_a_killed_search_is_resumed_to_the_same_end(place, start):
             assert time.monotonic() < deadline
             time.sleep(0.005)
         process.kill()
-        assert process.wait() == -signal.SIGKILL
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
     assert not Path("killed/genotype.json").exists()
     process = start(*killed, "--resume")
     _, said = process.communicate(timeout=400)
