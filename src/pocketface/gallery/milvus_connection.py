@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 60.0
-"""How long an answer may take; loading a collection into a server's memory may take `_LOAD_...`."""
+"""How long it may take to answer anything else."""
 
 LOAD_SECONDS = 3600.0
+"""How long a server may take until it has a collection in memory."""
 
 _LITE_GUARD = threading.Lock()
 _LITE_OPEN: dict[str, tuple[int, threading.RLock]] = {}
@@ -68,8 +69,12 @@ class Connection:
             yield
         except MilvusException as error:
             raise GalleryError(_words(self.address, error.code, str(error.message))) from error
-        except (grpc.RpcError, OSError, ValueError) as error:  # the last from a closed channel
+        except grpc.RpcError as error:
             raise GalleryError(_words(self.address, 0, str(error))) from error
+        except ValueError as error:
+            if "closed channel" not in str(error).lower():
+                raise
+            raise GalleryError(f"{self.address.text} was closed. Open it again.") from error
 
     def close(self) -> None:
         """Close the client; harmless if it was."""
@@ -95,7 +100,14 @@ def _client_class() -> "type[MilvusClient]":
     if not lite.handlers:
         lite.addHandler(logging.NullHandler())
         lite.propagate = False
-    return MilvusClient
+    # The client asks for what Milvus Lite does not have, and goes on without it.
+    logging.getLogger("grpc._server").addFilter(_is_news)
+    found: type[MilvusClient] = MilvusClient
+    return found
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return "Method not implemented" not in record.getMessage()
 
 
 def _need_lite() -> None:
@@ -139,16 +151,20 @@ def _words(address: MilvusAddress, code: int, message: str) -> str:
     if "unauthenticated" in low or "auth check" in low or "permission" in low:
         given = "was refused" if address.token else "is needed"
         return f"{where}: a token {given}. Put it into {TOKEN_VARIABLE}: a key, or user:password."
-    if "fail connecting" in low or "unavailable" in low or "closed channel" in low:
+    if "fail connecting" in low or "unavailable" in low:
         return (
             f"{where}: no Milvus answers there. Check the address and the port, and that the "
             "server runs; https:// is needed where it speaks TLS."
         )
+    if "connection first" in low:
+        return f"{where} was closed. Open it again."
     if "deadline" in low or "timeout" in low or "timed out" in low:
         return (
             f"{where}: Milvus did not answer in time. See whether the server is overloaded or "
             "still loading the collection, and repeat."
         )
     if "database not found" in low:
-        return f"{where}: there is no database {address.database!r}. Make it first, or leave it out."
+        return (
+            f"{where}: there is no database {address.database!r}. Make it first, or leave it out."
+        )
     return f"{where}: Milvus says: {message.strip()[:300]} (code {code})."
