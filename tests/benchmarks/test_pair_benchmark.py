@@ -7,7 +7,7 @@ from pocketface.benchmarks import PairBenchmark
 from pocketface.benchmarks.hardest import hardest_pairs
 from pocketface.benchmarks.page import page
 from pocketface.benchmarks.pair_result import PairResult
-from pocketface.benchmarks.people import people_by_folder
+from pocketface.benchmarks.people_by_folder import people_by_folder
 from pocketface.benchmarks.report import (
     Measurement,
     markdown,

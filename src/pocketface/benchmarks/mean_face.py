@@ -91,6 +91,15 @@ def place(mean: Floats) -> Placement:
     )
 
 
+def turned_likeness(crop: npt.NDArray[np.uint8]) -> Floats:
+    """How like the template a crop is, turned anticlockwise by 0, 1, 2 and 3 quarters.
+
+    `crop` is square, uint8 (H, H, 3) RGB; gives the correlations where they stand, float64 (4,).
+    """
+    fine, weights, template = _detail(mean_face([crop])), _window(SIDE), _template()
+    return np.array([_correlation(np.rot90(fine, k), template, weights) for k in range(4)])
+
+
 def _climb(
     picture: Floats, template: Floats, start: Floats, step: Floats, finest: float
 ) -> tuple[float, Floats]:
@@ -114,7 +123,7 @@ def _likeness(picture: Floats, template: Floats, at: Floats) -> float:
     scale, cosine, sine = np.exp(at[0]), np.cos(at[1]), np.sin(at[1])
     across, along = x - CENTRE[0] - at[2], y - CENTRE[1] - at[3]
     u, v = (cosine * across + sine * along) / scale, (cosine * along - sine * across) / scale
-    weights = np.exp(-(((u / _WINDOW[0]) ** 2 + (v / _WINDOW[1]) ** 2) ** 2))
+    weights = _fading(u, v)
     column = (u + CENTRE[0] + 0.5) * side / 112 - 0.5
     row = (v + CENTRE[1] + 0.5) * side / 112 - 0.5
     inside = (column >= 0) & (column <= side - 1) & (row >= 0) & (row <= side - 1)
@@ -123,10 +132,28 @@ def _likeness(picture: Floats, template: Floats, at: Floats) -> float:
     whole = np.pi * _WINDOW[0] * _WINDOW[1] * (side / 112) ** 2 * min(scale**2, 1.0)
     if kept.sum() < 0.5 * whole:
         return -1.0
-    moved = _bilinear(template, column, row)
-    a, b = picture - np.average(picture, weights=kept), moved - np.average(moved, weights=kept)
-    power = np.sqrt((kept * a * a).sum() * (kept * b * b).sum())
-    return float((kept * a * b).sum() / power) if power > 1e-12 else 0.0
+    return _correlation(picture, _bilinear(template, column, row), kept)
+
+
+def _correlation(picture: Floats, template: Floats, weights: Floats) -> float:
+    """The weighted correlation of two pictures of one size; 0 where one of them is flat."""
+    a = picture - np.average(picture, weights=weights)
+    b = template - np.average(template, weights=weights)
+    power = np.sqrt((weights * a * a).sum() * (weights * b * b).sum())
+    return float((weights * a * b).sum() / power) if power > 1e-12 else 0.0
+
+
+def _fading(u: Floats, v: Floats) -> Floats:
+    """The weights of the window at places `u` right and `v` down of its centre."""
+    weights: Floats = np.exp(-(((u / _WINDOW[0]) ** 2 + (v / _WINDOW[1]) ** 2) ** 2))
+    return weights
+
+
+@cache
+def _window(side: int) -> Floats:
+    """The weights of the window where the template stands, in a picture of this side."""
+    x, y = _grid(side)
+    return _fading(x - CENTRE[0], y - CENTRE[1])
 
 
 def _bilinear(picture: Floats, column: Floats, row: Floats) -> Floats:

@@ -17,17 +17,17 @@ def operating_points(
     roc: Roc,
     fars: tuple[float, ...],
     impostors: int,
-    folds: int,
+    folds: int | None,
     spread: dict[str, npt.NDArray[np.float64]],
 ) -> tuple[tuple[OperatingPoint, ...], tuple[str, ...]]:
     """The thresholds for `fars`, and a sentence on each figure that the set is too small for.
 
     A FAR is measured if it allows at least one impostor pair to pass; below that its threshold
-    would rest on no accepted pair at all.
+    would rest on no accepted pair at all. `folds` is None where nothing is measured over folds.
     """
     points, silences = [], []
-    training = round(impostors * (folds - 1) / folds)
-    if training * FOLD_FAR < 1:
+    training = None if folds is None else round(impostors * (folds - 1) / folds)
+    if training is not None and training * FOLD_FAR < 1:
         silences.append(
             f"TAR at FAR {FOLD_FAR:g} over folds is TAR without any false accept here: the "
             f"training folds have about {training:,} pairs of two people, and it takes "

@@ -23,7 +23,7 @@ from pocketface.benchmarks.hardest import hardest_pairs
 from pocketface.benchmarks.operating_points import estimate, operating_points, thin_roc
 from pocketface.benchmarks.pair_metrics import FARS, FOLD_FAR, PairFigures, PairMetrics
 from pocketface.benchmarks.pair_result import FoldResult, PairResult
-from pocketface.benchmarks.people import people_by_folder
+from pocketface.benchmarks.people_by_folder import people_by_folder
 from pocketface.benchmarks.replicates import Replicates
 from pocketface.benchmarks.result import Intervals, measured_model
 from pocketface.benchmarks.roc import check_kinds

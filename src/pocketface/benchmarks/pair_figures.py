@@ -1,5 +1,7 @@
 """The pictures of a pair report: ROC, DET, and the scores behind them."""
 
+from typing import Protocol
+
 import numpy as np
 import numpy.typing as npt
 
@@ -13,13 +15,39 @@ from pocketface.benchmarks.canvas import (
     shade_few,
 )
 from pocketface.benchmarks.margins import FEW
-from pocketface.benchmarks.pair_result import PairResult
+from pocketface.benchmarks.pair_result import OperatingPoint, RocPoint
+from pocketface.benchmarks.result import Estimate, MeasuredModel
 
 _BINS = 80
 
 
+class PairCurves(Protocol):
+    """What the pictures need of a result over pairs."""
+
+    @property
+    def benchmark(self) -> str: ...  # noqa: D102 - as `PairResult` has them
+
+    @property
+    def model(self) -> MeasuredModel: ...  # noqa: D102
+
+    @property
+    def genuine_pairs(self) -> int: ...  # noqa: D102
+
+    @property
+    def impostor_pairs(self) -> int: ...  # noqa: D102
+
+    @property
+    def eer(self) -> Estimate: ...  # noqa: D102
+
+    @property
+    def operating_points(self) -> tuple[OperatingPoint, ...]: ...  # noqa: D102
+
+    @property
+    def roc(self) -> tuple[RocPoint, ...]: ...  # noqa: D102
+
+
 def figures(
-    result: PairResult, scores: npt.NDArray[np.float64], same: npt.NDArray[np.bool_]
+    result: PairCurves, scores: npt.NDArray[np.float64], same: npt.NDArray[np.bool_]
 ) -> dict[str, bytes]:
     """The pictures, PNG files by file name.
 
@@ -32,7 +60,7 @@ def figures(
     }
 
 
-def roc_png(result: PairResult) -> bytes:
+def roc_png(result: PairCurves) -> bytes:
     """TAR over FAR (logarithmic) with the operating points; a PNG file."""
     figure, axes = canvas(
         f"{result.model.name} on {result.benchmark}: ROC",
@@ -66,7 +94,7 @@ def roc_png(result: PairResult) -> bytes:
     return png(figure)
 
 
-def det_png(result: PairResult) -> bytes:
+def det_png(result: PairCurves) -> bytes:
     """What is wrongly rejected over what is wrongly accepted, both logarithmic; a PNG file."""
     figure, axes = canvas(
         f"{result.model.name} on {result.benchmark}: DET",
@@ -102,7 +130,7 @@ def det_png(result: PairResult) -> bytes:
 
 
 def scores_png(
-    result: PairResult, scores: npt.NDArray[np.float64], same: npt.NDArray[np.bool_]
+    result: PairCurves, scores: npt.NDArray[np.float64], same: npt.NDArray[np.bool_]
 ) -> bytes:
     """How similar pairs of one person and of two people are, and the thresholds; a PNG file.
 

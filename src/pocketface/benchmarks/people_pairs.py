@@ -60,32 +60,56 @@ def pairs_of_people(
 
     Raises DataError without a person of two images, or with one person only.
     """
+    chosen = chosen_images(faces.labels, generator, images_per_person)
+    people = faces.labels[chosen].astype(np.int64)
+    left, right, same = pairs_among(people, generator, impostor_pairs)
+    names = [faces.name(int(row)) for row in chosen]
+    folds = min(10, len(same))
+    return PeoplePairs(PairSet(_Chosen(faces, chosen), left, right, same, names, folds), people)
+
+
+def chosen_images(
+    labels: Ints, generator: np.random.Generator, images_per_person: int = IMAGES_PER_PERSON
+) -> Ints:
+    """Which images are used, int64 (images,), one person after the other: all, or drawn ones.
+
+    `labels` is int64 (N,), who is on each image.
+    """
+    by_person = np.argsort(labels, kind="stable")
+    begins = np.flatnonzero(np.diff(labels[by_person], prepend=-1))
     rows: list[int] = []
-    for label in range(len(faces.people)):
-        own = np.flatnonzero(faces.labels == label)
+    for own in np.split(by_person, begins[1:]):
         if len(own) > images_per_person:
             own = np.sort(generator.choice(own, images_per_person, replace=False))
         rows += own.tolist()
-    chosen = np.array(rows, np.int64)
-    people = faces.labels[chosen].astype(np.int64)
+    return np.array(rows, np.int64)
+
+
+def pairs_among(
+    people: Ints, generator: np.random.Generator, impostor_pairs: int = IMPOSTOR_PAIRS
+) -> tuple[Ints, Ints, npt.NDArray[np.bool_]]:
+    """Left and right image of each pair, int64 (P,) each, and its truth, bool (P,).
+
+    All pairs of one person, and all or `impostor_pairs` drawn pairs of two, in random order;
+    `people` is int64 (images,), who is on each image, one person after the other. Raises DataError
+    without a person of two images, or with one person only.
+    """
+    begins = np.flatnonzero(np.diff(people, prepend=-1))
     genuine = [
         pair
-        for label in np.unique(people)
-        for pair in combinations(np.flatnonzero(people == label).tolist(), 2)
+        for own in np.split(np.arange(len(people)), begins[1:])
+        for pair in combinations(own.tolist(), 2)
     ]
-    if not genuine or len(np.unique(people)) < 2:
+    if not genuine or len(begins) < 2:
         raise DataError(
-            f"{len(np.unique(people))} people with {len(chosen)} images give no pairs of one "
+            f"{len(begins)} people with {len(people)} images give no pairs of one "
             "person and of two: give at least two people, one of them with two images."
         )
     apart = _apart(people, impostor_pairs, generator)
     pairs = np.concatenate([np.array(genuine, np.int64), apart])
     order = generator.permutation(len(pairs))
-    same = order < len(genuine)
     left, right = np.ascontiguousarray(pairs[order].T)
-    names = [faces.name(int(row)) for row in chosen]
-    folds = min(10, len(same))
-    return PeoplePairs(PairSet(_Chosen(faces, chosen), left, right, same, names, folds), people)
+    return left, right, order < len(genuine)
 
 
 def _apart(people: Ints, count: int, generator: np.random.Generator) -> Ints:

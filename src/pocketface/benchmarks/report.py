@@ -29,6 +29,7 @@ _KINDS = {
     "pairs": ("pocketface.benchmarks.pair_result", "PairResult"),
     "ijb": ("pocketface.benchmarks.ijb.result", "IjbResult"),
     "megaface": ("pocketface.benchmarks.megaface.result", "MegafaceResult"),
+    "people": ("pocketface.benchmarks.people.result", "PeopleResult"),
 }
 """Module and class of each kind of result, imported where one is read."""
 

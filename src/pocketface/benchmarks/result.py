@@ -60,7 +60,7 @@ class Result(Protocol):
 
     @property
     def kind(self) -> str:
-        """The protocol: 'pairs', 'ijb' or 'megaface'."""
+        """The protocol: 'pairs', 'ijb', 'megaface' or 'people'."""
         ...
 
     @property

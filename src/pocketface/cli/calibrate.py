@@ -122,7 +122,7 @@ def _source(
     import numpy as np
 
     from pocketface.benchmarks.pair_benchmark import PairBenchmark
-    from pocketface.benchmarks.people import people_by_folder
+    from pocketface.benchmarks.people_by_folder import people_by_folder
     from pocketface.benchmarks.people_pairs import pairs_of_people
     from pocketface.data import open_faces
     from pocketface.errors import RecipeError

@@ -14,10 +14,11 @@ from pocketface.cli.foreign import (
     ThreadsOption,
 )
 
-Kind = Literal["pairs", "ijb", "megaface"]
+Kind = Literal["pairs", "ijb", "megaface", "people"]
 
 _IJB = "IJB-B, IJB-C"
 _MEGAFACE = "MegaFace"
+_PEOPLE = "Your own people"
 
 
 def evaluate(
@@ -29,12 +30,13 @@ def evaluate(
         ),
     ],
     benchmark: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
             help="Pairs (a .bin, an LFW pairs.txt, or a JSON or TSV list), or the folder of "
-            "IJB-B, IJB-C or MegaFace."
+            "IJB-B, IJB-C or MegaFace; or give --people.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     images: Annotated[
         Path | None, typer.Option("--images", help="Folder of the images that the list names.")
     ] = None,
@@ -118,6 +120,24 @@ def evaluate(
             rich_help_panel=_MEGAFACE,
         ),
     ] = None,
+    people: Annotated[
+        Path | None,
+        typer.Option(
+            "--people",
+            help="A folder for each person with aligned faces, or a .rec file: looked over first, "
+            "then pairs and a search with strangers, and a recommended threshold.",
+            rich_help_panel=_PEOPLE,
+        ),
+    ] = None,
+    far: Annotated[
+        float | None,
+        typer.Option(
+            "--far",
+            help="False accept rate of the recommended threshold.",
+            show_default="1e-3",
+            rich_help_panel=_PEOPLE,
+        ),
+    ] = None,
     card: Annotated[
         bool, typer.Option("--card/--no-card", help="Write the thresholds to the weights' card.")
     ] = True,
@@ -137,19 +157,23 @@ def evaluate(
     from pocketface.benchmarks.pair_result import PairResult
     from pocketface.benchmarks.report import Measurement, check_folder, write_report
     from pocketface.benchmarks.rival import Rival
-    from pocketface.cli import evaluate_ijb, evaluate_megaface, evaluate_pairs
+    from pocketface.cli import evaluate_ijb, evaluate_megaface, evaluate_pairs, evaluate_people
     from pocketface.cli.figures_table import print_comparison, print_result
     from pocketface.cli.foreign import load_weights
     from pocketface.errors import PocketFaceError, RecipeError
 
     console = Console(stderr=as_json)
-    kind = _kind(benchmark, images)
+    kind, benchmark = _kind(benchmark, images, people)
     if check and kind != "pairs":
         raise RecipeError("--check-preprocessing needs pairs: give a .bin or a list of pairs.")
     if kind != "ijb" and (keep_norm, detector_score) != (None, None):
         raise RecipeError(
             f"--keep-norm and --detector-score are for IJB-B and IJB-C; {benchmark} is not laid "
             "out as they are. Leave the options away."
+        )
+    if kind != "people" and far is not None:
+        raise RecipeError(
+            "--far is for --people: other sets have the false accept rates of theirs."
         )
     rival = None if against is None else Rival.load(against, replicates=replicates, seed=seed)
     if weights.is_dir() and kind != "megaface":
@@ -225,6 +249,17 @@ def evaluate(
                         save_features=save_features,
                     )
                 )
+            case "people":
+                measured = evaluate_people.evaluate(
+                    embedder,
+                    benchmark,
+                    out=folder,
+                    flip=flip,
+                    replicates=replicates,
+                    seed=seed,
+                    model=name,
+                    far=evaluate_people.DEFAULT_FAR if far is None else far,
+                )
     result = measured.result
     failure: PocketFaceError | None = None
     if rival is not None:
@@ -249,7 +284,20 @@ def evaluate(
         raise failure
 
 
-def _kind(benchmark: Path, images: Path | None) -> Kind:
+def _kind(benchmark: Path | None, images: Path | None, people: Path | None) -> tuple[Kind, Path]:
+    """The protocol, and where its images or lists lie. Raises DataError or RecipeError if none."""
+    from pocketface.errors import RecipeError
+
+    if people is None and benchmark is not None:
+        return _layout(benchmark, images), benchmark
+    if people is None or benchmark is not None or images is not None:
+        raise RecipeError(
+            "give either a BENCHMARK (with --images where it is a list) or --people FOLDER."
+        )
+    return "people", people
+
+
+def _layout(benchmark: Path, images: Path | None) -> Kind:
     """The protocol that `benchmark` is laid out for. Raises DataError if it is none."""
     from pocketface.errors import DataError
 
@@ -270,5 +318,6 @@ def _kind(benchmark: Path, images: Path | None) -> Kind:
     raise DataError(
         f"{benchmark} is a folder, but of no benchmark that is known: IJB-B and IJB-C have meta/ "
         "and loose_crop/, MegaFace has templatelists/, facescrub/ and megaface/. For pairs give "
-        "their file, with the folder of their images as --images."
+        "their file, with the folder of their images as --images; a folder for each person goes "
+        "with --people."
     )

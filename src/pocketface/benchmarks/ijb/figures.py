@@ -1,6 +1,7 @@
 """The pictures of an IJB report: ROC, DET, TPIR over FPIR, and CMC."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,9 +15,22 @@ from pocketface.benchmarks.canvas import (
     png,
     shade_few,
 )
-from pocketface.benchmarks.ijb.result import CurvePoint, IjbResult
+from pocketface.benchmarks.ijb.result import CurvePoint, Identification, IjbResult
 from pocketface.benchmarks.margins import FEW
-from pocketface.benchmarks.result import Estimate
+from pocketface.benchmarks.result import Estimate, MeasuredModel
+
+
+class OpenSetCurves(Protocol):
+    """What the pictures of a 1:N protocol need of a result."""
+
+    @property
+    def benchmark(self) -> str: ...  # noqa: D102 - as `IjbResult` has them
+
+    @property
+    def model(self) -> MeasuredModel: ...  # noqa: D102
+
+    @property
+    def identification(self) -> Identification | None: ...  # noqa: D102
 
 
 def figures(result: IjbResult) -> dict[str, bytes]:
@@ -70,7 +84,7 @@ def det_png(result: IjbResult) -> bytes:
     return png(figure)
 
 
-def tpir_png(result: IjbResult) -> bytes:
+def tpir_png(result: OpenSetCurves) -> bytes:
     """TPIR over FPIR (logarithmic), the mean over the galleries; a PNG file."""
     found = result.identification
     if found is None:
@@ -97,7 +111,7 @@ def tpir_png(result: IjbResult) -> bytes:
     return png(figure)
 
 
-def cmc_png(result: IjbResult) -> bytes:
+def cmc_png(result: OpenSetCurves) -> bytes:
     """The share of the mated probes whose mate is among the best, by how many; a PNG file."""
     found = result.identification
     if found is None:

@@ -93,6 +93,19 @@ def measure_identification(
     A replicate draws the people of the probes; the galleries stay.
     """
     searches = {name: search(units, gallery, probes) for name, gallery in galleries.items()}
+    sizes = {name: len(table.template) for name, table in galleries.items()}
+    return measure_searches(searches, sizes, probes, faces, replicates, seed)
+
+
+def measure_searches(
+    searches: Mapping[str, Search],
+    gallery_sizes: dict[str, int],
+    probes: SubjectTable,
+    faces: Counting,
+    replicates: int,
+    seed: int,
+) -> Identified:
+    """Measure the 1:N protocol on what searching `probes` in each gallery gave, by its name."""
     each = list(searches.values())
     found = _rates(each, None)
     drawn = _replicates(each, probes, replicates, seed) if replicates else None
@@ -116,7 +129,7 @@ def measure_identification(
     return Identified(
         Identification(
             faces=faces,
-            gallery_sizes={name: len(table.template) for name, table in galleries.items()},
+            gallery_sizes=gallery_sizes,
             mated={name: len(one.mated) for name, one in searches.items()},
             unmated={name: len(one.unmated) for name, one in searches.items()},
             points=tuple(points),
