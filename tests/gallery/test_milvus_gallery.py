@@ -1,5 +1,6 @@
 """Milvus Lite beside a gallery of one file: the same deeds, the same answers; what goes wrong."""
 
+import json
 import subprocess
 import sys
 import threading
@@ -9,9 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gallery_made import MAKER, OTHER, SIZE, filled, template
+from typer.testing import CliRunner
 
-from pocketface.errors import GalleryError, MissingExtraError
+from pocketface.cli.main import app
+from pocketface.errors import GalleryError, MissingExtraError, RecipeError
 from pocketface.gallery import SqliteGallery
+from pocketface.gallery.milvus_audit import audit_milvus
+from pocketface.gallery.milvus_collection import key_of
 from pocketface.gallery.milvus_gallery import MilvusGallery
 from pocketface.gallery.recall import measure_recall
 from pocketface.gallery.transfer import copy_gallery
@@ -89,7 +94,7 @@ def test_a_copy_is_the_same_to_the_last_bit(where: str, tmp_path: Path, index: s
             assert milvus.index.kind == index
             assert milvus.index.exact == (index == "FLAT")
             found = measure_recall(milvus, 50, np.random.default_rng(0))
-            assert found.queries == 50
+            assert found.faces == 50
             if index == "FLAT":
                 assert milvus.search(faces[:40], 10) == sqlite.search(faces[:40], 10)
                 assert found.at == {1: 1.0, 10: 1.0}
@@ -109,6 +114,52 @@ def test_a_copy_is_the_same_to_the_last_bit(where: str, tmp_path: Path, index: s
         pytest.raises(GalleryError, match="cannot be compared"),
     ):
         copy_gallery(other, milvus)
+
+
+def test_check_names_what_another_program_wrote(where: str) -> None:
+    with gallery_at(where, MAKER) as gallery:
+        gallery.enrol("Ada", [template(np.ones(SIZE), "a.jpg"), template(np.eye(SIZE)[0], "b.jpg")])
+        assert audit_milvus(gallery) == []
+        gallery.enrol("Bo", [template(np.ones(SIZE), "a.jpg")])
+        row = {"id": key_of("Cy", "0" * 64), "person": "Cy", "photo": "c.jpg", "enrolled": 1}
+        gallery._table.upsert([{**row, gallery._vectors: np.full(SIZE, 2.0, np.float32)}])
+        shared, length = audit_milvus(gallery)
+    assert "several names: Ada, Bo" in shared
+    assert "1 vectors are not of unit length (Cy, c.jpg)" in length
+
+
+def test_the_commands_go_from_a_file_to_milvus(where: str, tmp_path: Path) -> None:
+    """Copied by one command; then listed, checked, exported, and a person removed, over there."""
+    generator = np.random.default_rng(5)
+    path = tmp_path / "g"
+    people = [f"person {i % 30:02d}" for i in range(70)]
+    filled(path, generator.standard_normal((70, SIZE)), people).close()
+    said = call("gallery", "copy", "-g", path, "--to", where, "--index", "HNSW")
+    assert f"70 templates added. {where}: 30 people, 70 templates." in said
+    assert "0 templates added" in call("gallery", "copy", "-g", path, "--to", where)
+    assert call("gallery", "list", "-g", where) == call("gallery", "list", "-g", path)
+    checked = json.loads(call("gallery", "check", "-g", where, "--faces", "20", "--json"))
+    assert (checked["found"], checked["index"], checked["faces"]) == ([], "HNSW", 20)
+    assert checked["recall"].keys() == {"1", "10"}
+    assert "all is well\nIndex HNSW: recall@1 " in call("gallery", "check", "-g", where)
+    assert "small.onnx" in call("gallery", "stats", "-g", where)
+    call("gallery", "export", "-g", where, "--out", tmp_path / "milvus.npz")
+    call("gallery", "export", "-g", path, "--out", tmp_path / "file.npz")
+    with np.load(tmp_path / "milvus.npz") as mine, np.load(tmp_path / "file.npz") as other:
+        assert all(np.array_equal(mine[name], other[name]) for name in other.files)
+    assert "3 templates" in call("gallery", "remove", "-g", where, "person 07")
+    assert "person 07" not in call("gallery", "list", "-g", where)
+    with pytest.raises(RecipeError, match="keeps no aligned faces"):
+        call("gallery", "re-enroll", "-g", where, "-w", "other.onnx")
+    with pytest.raises(RecipeError, match="the gallery itself"):
+        call("gallery", "copy", "-g", path, "--to", path)
+
+
+def call(*arguments: object) -> str:
+    """What the command prints; its errors are raised."""
+    outcome = CliRunner().invoke(app, [str(each) for each in arguments], catch_exceptions=False)
+    assert outcome.exit_code == 0, outcome.output
+    return outcome.stdout
 
 
 def test_another_network_is_refused(where: str) -> None:

@@ -1,7 +1,7 @@
 """`pocketface gallery`: who is in a gallery, and its care."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,9 +13,11 @@ from pocketface.cli.foreign import (
     StdOption,
     ThreadsOption,
 )
+from pocketface.cli.gallery_copy import copy
 from pocketface.cli.photographs import GalleryOption, WeightsOption
 
-app = typer.Typer(help="List, remove, export, check, re-enrol people.", no_args_is_help=True)
+app = typer.Typer(help="List, remove, export, check, copy, re-enrol people.", no_args_is_help=True)
+app.command("copy")(copy)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 
@@ -28,9 +30,9 @@ def list_people(gallery: GalleryOption, as_json: JsonOption = False) -> None:
     """Name everybody, with the number of their templates."""
     import json
 
-    from pocketface.gallery import SqliteGallery
+    from pocketface.gallery.where import gallery_at
 
-    with SqliteGallery(gallery) as opened:
+    with gallery_at(gallery) as opened:
         people = opened.people()
     if as_json:
         typer.echo(json.dumps([{"name": who.name, "templates": who.templates} for who in people]))
@@ -48,9 +50,9 @@ def remove(
     gallery: GalleryOption,
 ) -> None:
     """Remove people with all their templates and kept faces; the numbers are overwritten."""
-    from pocketface.gallery import SqliteGallery
+    from pocketface.gallery.where import gallery_at
 
-    with SqliteGallery(gallery) as opened:
+    with gallery_at(gallery) as opened:
         for name in names:
             count = opened.remove(name)
             typer.echo(f"removed {name}: {count:,} template{'' if count == 1 else 's'}")
@@ -68,14 +70,14 @@ def export(
 ) -> None:
     """Write all embeddings with names into a NumPy archive, as `embed` does; no picture."""
     from pocketface.errors import RecipeError
-    from pocketface.gallery import SqliteGallery
     from pocketface.gallery.export import export_archive
+    from pocketface.gallery.where import gallery_at
 
     if out.suffix != ".npz":
         raise RecipeError(f"--out must end in .npz, got {out}.")
     if out.exists() and not overwrite:
         raise RecipeError(f"{out} is there already. Choose another --out, or add --overwrite.")
-    with SqliteGallery(gallery) as opened:
+    with gallery_at(gallery) as opened:
         count = export_archive(opened, out)
     typer.echo(
         f"{count:,} templates: {out}\nRead them with numpy.load('{out}'): embeddings, names, "
@@ -84,22 +86,59 @@ def export(
 
 
 @app.command("check")
-def check(gallery: GalleryOption, as_json: JsonOption = False) -> None:
+def check(
+    gallery: GalleryOption,
+    faces: Annotated[
+        int,
+        typer.Option("--faces", min=1, help="In Milvus: of so many faces the recall is measured."),
+    ] = 100,
+    as_json: JsonOption = False,
+) -> None:
     """Look for damage: the file, every vector, photographs under two names, the search's block.
+
+    In Milvus every template is read, and it is measured how many of the most similar people are
+    found (recall).
 
     Exit code 0: all is well; 1: something is wrong; 2: an error.
     """
     import json
 
-    from pocketface.gallery.audit import audit
+    from pocketface.gallery.milvus_address import is_milvus
 
-    found = audit(gallery)
+    found, more = _audit_in_milvus(gallery, faces) if is_milvus(gallery) else _audit_file(gallery)
     if as_json:
-        typer.echo(json.dumps({"gallery": str(gallery), "found": found}))
+        typer.echo(json.dumps({"gallery": gallery, "found": found, **more}))
     else:
         typer.echo("\n".join(found) if found else f"{gallery}: all is well")
+        if more:
+            at = ", ".join(f"recall@{k} {value:.4f}" for k, value in more["recall"].items())
+            typer.echo(f"Index {more['index']}: {at}, of {more['faces']:,} faces.")
     if found:
         raise typer.Exit(WRONG)
+
+
+def _audit_file(gallery: str) -> tuple[list[str], dict[str, Any]]:
+    from pocketface.gallery.audit import audit
+
+    return audit(Path(gallery)), {}
+
+
+def _audit_in_milvus(gallery: str, faces: int) -> tuple[list[str], dict[str, Any]]:
+    """What is wrong, and the index with its recall, where anybody is enrolled."""
+    import numpy as np
+
+    from pocketface.gallery.milvus_audit import audit_milvus
+    from pocketface.gallery.milvus_gallery import MilvusGallery
+    from pocketface.gallery.recall import measure_recall
+    from pocketface.gallery.where import gallery_at
+
+    with gallery_at(gallery) as opened:
+        assert isinstance(opened, MilvusGallery)
+        found = audit_milvus(opened)
+        if not opened.people():
+            return found, {}
+        recall = measure_recall(opened, faces, np.random.default_rng(0))
+        return found, {"index": opened.index.kind, "faces": recall.faces, "recall": recall.at}
 
 
 @app.command("stats")
@@ -107,9 +146,9 @@ def stats(gallery: GalleryOption, as_json: JsonOption = False) -> None:
     """Say how large the gallery is, and which network made it."""
     import json
 
-    from pocketface.gallery import SqliteGallery
+    from pocketface.gallery.where import gallery_at
 
-    with SqliteGallery(gallery) as opened:
+    with gallery_at(gallery) as opened:
         size, maker, crops = opened.stats(), opened.maker, opened.keeps_crops
     answer = {
         "people": size.people,
@@ -162,9 +201,16 @@ def re_enroll(
     """
     from pocketface.cli.foreign import load_weights
     from pocketface.cli.progress import images_progress
-    from pocketface.errors import StoppedError
+    from pocketface.errors import RecipeError, StoppedError
+    from pocketface.gallery.milvus_address import is_milvus
     from pocketface.gallery.opening import usual_flip
     from pocketface.gallery.re_enrol import re_enrol
+
+    if is_milvus(gallery):
+        raise RecipeError(
+            f"{gallery} keeps no aligned faces to embed anew. Re-enrol the gallery of one file "
+            "that it was copied from, and copy that into another collection."
+        )
 
     embedder = load_weights(
         weights,
@@ -178,7 +224,7 @@ def re_enroll(
     summed = usual_flip(embedder.card) if flip is None else flip
     try:
         with images_progress("Embedding") as progress:
-            count = re_enrol(gallery, embedder, weights.name, flip=summed, progress=progress)
+            count = re_enrol(Path(gallery), embedder, weights.name, flip=summed, progress=progress)
     except KeyboardInterrupt:
         raise StoppedError(
             f"Stopped; {gallery} is what it was. Run the same command to go on."

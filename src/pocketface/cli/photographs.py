@@ -37,9 +37,14 @@ WeightsOption = Annotated[
     typer.Option("--weights", "--model", "-w", help="A .onnx, .safetensors, .pt or .pth file."),
 ]
 GalleryOption = Annotated[
-    Path,
+    str,
     typer.Option(
-        "--gallery", "-g", envvar="POCKETFACE_GALLERY", help="The gallery's file.", show_envvar=True
+        "--gallery",
+        "-g",
+        envvar="POCKETFACE_GALLERY",
+        help="The gallery's file, or one in Milvus: milvus:people.db or http://host:19530.",
+        show_envvar=True,
+        metavar="PATH",
     ),
 ]
 

@@ -29,13 +29,15 @@ _BOUNDS = "What one request may ask"
 def serve(
     weights: WeightsOption,
     gallery: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--gallery",
             "-g",
             envvar="POCKETFACE_GALLERY",
-            help="The gallery's file, made where it is missing; without one nobody is enrolled.",
+            help="The gallery's file, or one in Milvus, made where it is missing; without one "
+            "nobody is enrolled.",
             show_envvar=True,
+            metavar="PATH",
         ),
     ] = None,
     detector: DetectorOption = None,

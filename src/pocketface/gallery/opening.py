@@ -7,18 +7,21 @@ from pocketface.embedding.embedder import Embedder
 from pocketface.errors import GalleryError
 from pocketface.gallery.block import Precision
 from pocketface.gallery.gallery import Maker, check_maker
+from pocketface.gallery.milvus_gallery import MilvusGallery
 from pocketface.gallery.sqlite_gallery import SqliteGallery
+from pocketface.gallery.where import gallery_at, is_begun
 
 
 def open_gallery(
-    path: Path, embedder: Embedder, name: str, *, precision: Precision = "float32"
-) -> SqliteGallery:
+    path: Path | str, embedder: Embedder, name: str, *, precision: Precision = "float32"
+) -> SqliteGallery | MilvusGallery:
     """The gallery at `path` for `embedder`, loaded from the file `name`; it must be there.
 
-    Whether image and mirror are summed is the gallery's own matter: `maker.flip` says it. Raises
-    GalleryError as `SqliteGallery`, and where another network made the gallery, naming both.
+    `path` may be an address in Milvus. Whether image and mirror are summed is the gallery's own
+    matter: `maker.flip` says it. Raises GalleryError as `gallery_at`, and where another network
+    made the gallery, naming both.
     """
-    gallery = SqliteGallery(path, precision=precision)
+    gallery = gallery_at(str(path), precision=precision)
     try:
         wanted = Maker.of(embedder, name, flip=gallery.maker.flip)
         check_maker(gallery.maker, wanted, str(path))
@@ -29,24 +32,24 @@ def open_gallery(
 
 
 def begin_gallery(
-    path: Path,
+    path: Path | str,
     embedder: Embedder,
     name: str,
     *,
     flip: bool | None = None,
     keep_crops: bool | None = None,
-) -> SqliteGallery:
+) -> SqliteGallery | MilvusGallery:
     """As `open_gallery`, or a new one where there is none yet.
 
     `flip` and `keep_crops` are settled when a gallery is made; None takes what it has, and for a
     new one `usual_flip` and no crops. Raises GalleryError where it has them otherwise.
     """
-    if path.is_file() and path.stat().st_size:
+    if is_begun(str(path)):
         gallery = open_gallery(path, embedder, name)
     else:
         usual = usual_flip(embedder.card) if flip is None else flip
         maker = Maker.of(embedder, name, flip=usual)
-        gallery = SqliteGallery(path, maker, keep_crops=bool(keep_crops))
+        gallery = gallery_at(str(path), maker, keep_crops=bool(keep_crops))
     try:
         if flip is not None:
             check_maker(gallery.maker, Maker.of(embedder, name, flip=flip), str(path))

@@ -28,18 +28,18 @@ _BLOCK = 1 << 15
 
 @dataclass(frozen=True)
 class Recall:
-    """`at` gives recall@k for k of `TOPS`, 0 to 1, over so many `queries`."""
+    """`at` gives recall@k for k of `TOPS`, 0 to 1, over so many `faces`."""
 
-    queries: int
+    faces: int
     at: dict[int, float]
 
 
-def measure_recall(gallery: Gallery, queries: int, generator: np.random.Generator) -> Recall:
-    """recall@1 and @10 of `gallery.search` on so many faces, drawn by `generator`.
+def measure_recall(gallery: Gallery, count: int, generator: np.random.Generator) -> Recall:
+    """recall@1 and @10 of `gallery.search` on `count` faces, drawn by `generator`.
 
     All templates are read twice. Raises GalleryError for an empty gallery, and as `Gallery.export`.
     """
-    faces = _faces(_sample(gallery.export(), queries, generator), generator)
+    faces = _faces(_sample(gallery.export(), count, generator), generator)
     found = gallery.search(faces, max(TOPS))
     # Of the same directions, to the last bit, as the gallery asked for.
     exact = _best_similarities(gallery.export(), unit(faces), max(TOPS))
