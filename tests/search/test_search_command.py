@@ -202,6 +202,17 @@ def test_a_broken_genotype_is_not_trained(place, search_people, change, said):
         call(["train", "tiny.yaml", "--data", str(search_people), "--genotype", "genotype.json"])
 
 
+def test_without_torch_the_missing_extra_is_named():
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "sys.argv = ['pocketface', 'search', 'faces', '--out', 'found']\n"
+        "from pocketface.cli.main import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "pip install 'pocketface[train]'" in " ".join(done.stderr.split())
+
+
 @pytest.fixture
 def start(place, search_people) -> Callable[..., subprocess.Popen[str]]:
     def popen(*options: str) -> subprocess.Popen[str]:

@@ -34,6 +34,9 @@ _PANELS: tuple[tuple[str, dict[str, str]], ...] = (
 def search_curves(rows: list[dict[str, Any]], chosen: int, people: int) -> bytes:
     """Draw the curves of a search's metrics over its epochs; a PNG.
 
+    The architecture's loss is what its weights follow: with beta-decay and the expected cost above
+    a budget, where there are such.
+
     Args:
         rows: of `metrics.jsonl`.
         chosen: the epoch that the cells are taken from, drawn as a line.
