@@ -1,5 +1,6 @@
 """The service on a socket, until it is told to end."""
 
+import signal
 import socket
 
 import uvicorn
@@ -29,10 +30,13 @@ def make_server(app: App) -> uvicorn.Server:
 
 
 def serve(app: App, listener: socket.socket) -> None:
-    """Serve until Ctrl-C or SIGTERM; what is under way is finished first."""
+    """Serve until Ctrl-C or SIGTERM, what is under way first; called in the main thread."""
+    # uvicorn ends in good order and then passes the signal on; here that is the end, not a death.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         make_server(app).run(sockets=[listener])
-    except KeyboardInterrupt:  # uvicorn passes it on after it has ended
+    except KeyboardInterrupt:
         pass
     finally:
+        signal.signal(signal.SIGTERM, before)
         listener.close()
