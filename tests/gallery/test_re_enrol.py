@@ -12,6 +12,7 @@ from pocketface.data.jpeg import encode_png
 from pocketface.embedding import Embedder, load_embedder
 from pocketface.errors import GalleryError
 from pocketface.gallery import Maker, SqliteGallery
+from pocketface.gallery import re_enrol as module
 from pocketface.gallery.audit import audit
 from pocketface.gallery.re_enrol import re_enrol
 from pocketface.preprocessing import Preprocessing
@@ -90,16 +91,24 @@ def test_another_flip_does_not_go_on_with_what_was_begun(path: Path, embedder: E
     assert names_itself(path, embedder, COUNT)
 
 
-def test_who_is_enrolled_or_removed_meanwhile_is_not_forgotten(
-    path: Path, embedder: Embedder
+def test_who_is_enrolled_at_the_last_moment_is_not_forgotten(
+    path: Path, embedder: Embedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interfere(done: int, total: int) -> None:
-        with SqliteGallery(path, MAKER) as gallery:
-            if done == COUNT:
-                vector = np.random.default_rng(1).standard_normal(SIZE)
-                gallery.enrol(f"{COUNT}", [template(vector, f"{COUNT}", picture(COUNT))])
+    """Between the last embedding and the exchange, which must wait for one round more."""
+    exchange = module._swap
+    rounds: list[bool] = []
 
-    assert re_enrol(path, embedder, "new.onnx", flip=False, progress=interfere) == COUNT + 1
+    def interfere(*arguments: object) -> bool:
+        if not rounds:
+            vector = np.random.default_rng(1).standard_normal(SIZE)
+            with SqliteGallery(path, MAKER) as gallery:
+                gallery.enrol(f"{COUNT}", [template(vector, f"{COUNT}", picture(COUNT))])
+        rounds.append(exchange(*arguments))  # type: ignore[arg-type]
+        return rounds[-1]
+
+    monkeypatch.setattr(module, "_swap", interfere)
+    assert re_enrol(path, embedder, "new.onnx", flip=False) == COUNT + 1
+    assert rounds == [False, True]
     assert names_itself(path, embedder, COUNT + 1)
 
 

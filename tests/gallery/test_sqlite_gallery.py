@@ -212,6 +212,19 @@ def test_a_copy_of_earlier_does_not_meet_the_newer_block(people: Path, tmp_path:
     assert finds_everybody(people)
 
 
+def test_what_a_killed_run_left_behind_shows_in_no_gap(tmp_path: Path) -> None:
+    """Rows that were written and not counted yet, where nobody stands now."""
+    block = Block(tmp_path / "b", "float32", 2, "0" * 32)
+    one = np.ones(2, np.float32)
+    block.rebuild([(0, one)], 1)
+    with block.path.open("ab") as handle:
+        handle.write(np.full(6, 7, np.float32).tobytes())
+    assert block.rows() == 1
+    block.extend([(3, 2 * one)], 4)
+    assert block.rows() == 4
+    np.testing.assert_array_equal(block.open(4), np.outer([1, 0, 0, 2], one))
+
+
 def test_without_room_for_the_block_it_is_held_in_memory(
     people: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
