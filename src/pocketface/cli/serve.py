@@ -192,7 +192,7 @@ def _recognisers(
 
     # A thread for each request: OpenCV's own would only take turns with those of the others.
     import_opencv().setNumThreads(1)
-    path, limits = find_detector(detector), parse_limits(min_quality)
+    limits, path = parse_limits(min_quality), find_detector(detector)
 
     def recogniser(embedder: "Embedder") -> Recogniser:
         yunet = YuNet(path)

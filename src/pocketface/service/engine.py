@@ -18,7 +18,7 @@ from pocketface.data.jpeg import encode_png
 from pocketface.detect.recognise import Recogniser, SeenFace
 from pocketface.embedding.unit import similarity_of, squared_distances, unit
 from pocketface.errors import GalleryError, PocketFaceError
-from pocketface.gallery.gallery import Gallery, Match, Stats, Template, person_name
+from pocketface.gallery.gallery import Gallery, Match, Stats, Template
 from pocketface.gallery.open_set import decide, false_positive_rate
 from pocketface.service.answers import (
     About,
@@ -37,8 +37,9 @@ from pocketface.service.answers import (
 )
 from pocketface.service.bounds import Bounds
 from pocketface.service.decision import Decision
+from pocketface.service.enrolling import enrollable, name_of, resembling
 from pocketface.service.form import Upload
-from pocketface.service.looking import Looked, describe_face, describe_photo, look
+from pocketface.service.looking import describe_face, describe_photo, look
 from pocketface.service.refusal import RefusedError, refusal_of
 
 _STATS_SECONDS = 2.0
@@ -156,7 +157,7 @@ class Engine:
         person = name_of(name)
         with self._recogniser() as recogniser:
             looked = [look(recogniser, each, "photos", self.bounds) for each in photos]
-            chosen = [_enrollable(each, largest=largest) for each in looked]
+            chosen = [enrollable(each, largest=largest) for each in looked]
             faces = [each.faces[place] for each, (place, _) in zip(looked, chosen, strict=True)]
             embeddings = self._embed(recogniser, faces)
         templates = [
@@ -168,7 +169,7 @@ class Engine:
             )
             for embedding, upload, each, face in zip(embeddings, photos, looked, faces, strict=True)
         ]
-        resembles = self._others(gallery, person, embeddings)
+        resembles = resembling(gallery, person, embeddings, self._decision.limit)
         added = gallery.enrol(person, templates)
         self._stats = None
         return Enrolment(
@@ -271,21 +272,6 @@ class Engine:
             candidates=_candidates(matches),
         )
 
-    def _others(
-        self, gallery: Gallery, person: str, embeddings: npt.NDArray[np.float32]
-    ) -> list[Candidate]:
-        """Other people whom these faces would be taken for, each with the highest similarity."""
-        limit = self._decision.limit
-        if limit is None:
-            return []
-        best: dict[str, float] = {}
-        for matches in gallery.search(embeddings, 3):
-            for match in matches:
-                if match.person != person and match.similarity >= limit.similarity:
-                    best[match.person] = max(match.similarity, best.get(match.person, -1.0))
-        order = sorted(best.items(), key=lambda item: (-item[1], item[0]))
-        return [Candidate(person=name, similarity=similarity) for name, similarity in order]
-
     def _gallery_size(self) -> GallerySize:
         stats = self.size() or Stats(0, 0, 0, 0)
         limit, rate = self._decision.limit, None
@@ -295,40 +281,6 @@ class Engine:
                 most=false_positive_rate(limit.far, stats.templates),
             )
         return GallerySize(people=stats.people, templates=stats.templates, false_positive_rate=rate)
-
-
-def name_of(text: str) -> str:
-    """A person's name. Raises RefusedError (422) as `person_name`, and for no part of a path."""
-    try:
-        name = person_name(text)
-    except GalleryError as error:
-        raise refusal_of(error, 422, "1 to 200 characters that can be printed.") from error
-    if name in (".", ".."):  # clients take these out of an address before they send it
-        raise RefusedError(
-            422, f"The name is {name!r}.", "Any other name.", "Write the name out, or add a word."
-        )
-    return name
-
-
-def _enrollable(looked: Looked, *, largest: bool) -> tuple[int, str]:
-    place, why = looked.chosen()
-    photo = looked.photo
-    if len(looked.faces) > 1 and not largest:
-        raise RefusedError(
-            422,
-            f"{photo.name}: {len(photo.faces)} faces.",
-            "One face, since another person's would be enrolled under this name.",
-            "Cut the photograph to one face, or send largest=true to take the largest.",
-        )
-    faults = looked.faces[place].faults
-    if faults:
-        raise RefusedError(
-            422,
-            f"{photo.name}: {'; '.join(faults)}.",
-            "A face within the limits that the service was started with (--min-quality).",
-            "Take a better photograph.",
-        )
-    return place, why
 
 
 def _candidates(matches: Sequence[Match]) -> list[Candidate]:

@@ -8,6 +8,8 @@ import uvicorn
 from pocketface.service.gate import App
 
 _KEEP_ALIVE = 15
+_CONNECTIONS = 512
+"""Open connections; what a connection that says nothing holds is little, but not nothing."""
 _GRACE = 10
 """Seconds that requests under way get when the service ends."""
 
@@ -25,6 +27,7 @@ def make_server(app: App) -> uvicorn.Server:
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=_GRACE,
         backlog=128,
+        limit_concurrency=_CONNECTIONS,
     )
     return uvicorn.Server(config)
 
