@@ -222,6 +222,19 @@ def test_a_search_that_diverges_says_so_and_keeps_what_was_before(
     assert all(bool(torch.isfinite(tensor).all()) for tensor in weights.values())
 
 
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_images_that_cannot_be_read_are_told_once(
+    tiny_search, tmp_path, coarse_people, capsys, in_memory
+):
+    people = coarse_people(tmp_path / "people", people=3, images=8)
+    broken = sorted(people.rglob("*.png"))[:1]
+    broken[0].write_bytes(b"no image")
+    changes = {"data.train": [str(people)], "data.in_memory": in_memory, "epochs": 2}
+    carry_out(tiny_search(changes), tmp_path / "run", device="cpu")
+    said = capsys.readouterr().err
+    assert said.count("left out: 1 images that cannot be read, such as Person_00/") == 1
+
+
 def test_the_rate_falls_as_darts_lets_it():
     config = make_config("paper")
     parameter = torch.nn.Parameter(torch.zeros(1))

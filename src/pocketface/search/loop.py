@@ -88,6 +88,7 @@ class Searcher:
         )
         self.position = Position()
         self.history = History(architecture)
+        self.told: set[str] = set()
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from `checkpoint`.
@@ -128,6 +129,7 @@ class Searcher:
         if self.faces.faults:
             name, reason = self.faces.faults[0]
             screen.say(f"left out of the data: {len(self.faces.faults)}, first {name}: {reason}")
+        self._tell_unreadable(screen)
         try:
             with StopRequest() as stop:
                 while position.epoch < epochs and self._sound() is None:
@@ -218,8 +220,16 @@ class Searcher:
         position.seconds += time.monotonic() - began
         log.write(position.step, record.metrics() | {"epoch": float(position.epoch)})
         screen.say(f"epoch {position.epoch} of {self.config.epochs}: {_told(record)}")
+        self._tell_unreadable(screen)
         write_alphas(self.history, self.run)
         self.save()
+
+    def _tell_unreadable(self, screen: Screen) -> None:
+        """Say how many images were found unreadable since the last time, and name one."""
+        fresh = self.halves.unreadable - self.told
+        if fresh:
+            screen.say(f"left out: {len(fresh)} images that cannot be read, such as {min(fresh)}")
+            self.told |= fresh
 
     def _description(self) -> str:
         config = self.config
