@@ -36,7 +36,7 @@ def enrollable(looked: Looked, *, largest: bool) -> tuple[int, str]:
             422,
             f"{photo.name}: {len(photo.faces)} faces.",
             "One face, since another person's would be enrolled under this name.",
-            "Cut the photograph to one face, or send largest=true to take the largest.",
+            "Cut the photograph to one face, or ask for the largest of them (largest=true).",
         )
     faults = looked.faces[place].faults
     if faults:

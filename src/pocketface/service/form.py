@@ -46,13 +46,13 @@ class Form:
 
     def flag(self, name: str) -> bool:
         """A field that is true or false; false if it is not there. Raises RefusedError (422)."""
-        value = self.fields.get(name, "false").strip().lower()
-        if value not in ("true", "false", "1", "0"):
+        value = self.fields.get(name, "false")
+        if value not in ("true", "false"):
             shown = shown_name(value, 40)
             raise RefusedError(
                 422, f"The field {name!r} is {shown!r}.", "true or false.", "Send one of these."
             )
-        return value in ("true", "1")
+        return value == "true"
 
     def uploads(self, name: str, most: int) -> list[Upload]:
         """The photographs of a field, 1 to `most`. Raises RefusedError (422)."""
