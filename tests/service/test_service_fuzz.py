@@ -26,7 +26,7 @@ def test_nothing_that_its_description_allows_or_forbids_breaks_the_service(tmp_p
             *("--max-examples", str(EXAMPLES), "--checks", "all", "--seed", "1"),
             # Random bytes are a file to the description, and no photograph.
             *("--exclude-checks", "positive_data_acceptance"),
-            *("--suppress-health-check", "all"),
+            *("--suppress-health-check", "all", "--request-timeout", "60"),
         ]
         ended = subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False

@@ -105,6 +105,17 @@ def test_what_is_no_photograph_is_refused_everywhere(client: httpx.Client, kind:
     assert client.get("/people").json()["total"] == 0
 
 
+def test_a_face_without_any_direction_is_a_fault_of_the_photograph(client: httpx.Client) -> None:
+    flat = np.full((150, 260, 3), 20, np.uint8)  # red 20: one face, of one colour
+    data = encoded(flat)
+    good = ("a.png", photo(1))
+    files = {"first": good, "second": ("x", data)}
+    fault(client.post("/verify", files=files), 422, "face 2: they have no direction")
+    fault(client.post("/identify", files={"photo": ("x", data)}), 422, "no direction")
+    enrolled = client.post("/enroll", data={"name": "Ann"}, files={"photos": ("x", data)})
+    fault(enrolled, 422, "no direction")
+
+
 def test_the_first_picture_of_an_animation_is_taken(client: httpx.Client) -> None:
     found = client.post("/identify", files={"photo": ("a.gif", animated(), "video/mp4")})
     assert len(found.raise_for_status().json()["faces"]) == 1

@@ -238,9 +238,11 @@ class Engine:
         if not faces:
             return np.zeros((0, self._size), np.float32)
         try:
-            return recogniser.embed(faces)
+            embeddings = recogniser.embed(faces)
+            unit(embeddings, [f"face {place}" for place in range(1, len(faces) + 1)])
         except PocketFaceError as error:
-            raise refusal_of(error, 422, "Faces that the network gives an embedding of.") from error
+            raise refusal_of(error, 422, "Faces that the network gives a direction for.") from error
+        return embeddings
 
     def _people_gallery(self) -> Gallery:
         if self._gallery is None:
