@@ -113,6 +113,23 @@ def test_a_question_of_the_wrong_shape_is_refused(tmp_path: Path) -> None:
 
 def test_every_finite_float16_is_widened_exactly() -> None:
     every = np.arange(2**16, dtype=np.uint16).view(np.float16)
-    finite = every[np.isfinite(every)].reshape(-1, 16)
+    finite = every[np.isfinite(every)].reshape(-1, 8)  # more rows than are widened at once
     wide = _widen(finite, np.empty(finite.shape, np.float32))
     np.testing.assert_array_equal(wide.astype(np.float64) * 2.0**112, finite.astype(np.float64))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize("queries", [1, 3, 70])
+def test_galleries_of_several_blocks(dtype: type[np.floating], queries: int) -> None:
+    """70 queries make blocks of 29,952 rows, one of float16 makes them of 4,096."""
+    generator = np.random.default_rng(queries)
+    rows = generator.standard_normal((31_000, 8))
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(dtype)
+    person = np.arange(1, len(rows) + 1)
+    directions = generator.standard_normal((queries, 8))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    for query, found in zip(directions, search(rows, person, directions, 5), strict=True):
+        scores = (rows.astype(np.float64) * query).sum(axis=1)
+        wanted = np.argsort(-scores, kind="stable")[:5]
+        assert found.row[:5].tolist() == wanted.tolist()
+        np.testing.assert_array_equal(found.similarity[:5], scores[wanted])
