@@ -249,7 +249,7 @@ def test_a_server_by_its_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("POCKETFACE_MILVUS_TOKEN", "root:hush")
     try:
         with gallery_at(where, MAKER) as gallery:
-            assert gallery.address.token == "root:hush"
+            assert gallery._client._config.token == "root:hush"
             gallery.enrol("Ada", [template(np.ones(SIZE))])
             (matches,) = gallery.search(np.ones((1, SIZE)))
             assert (matches[0].person, matches[0].photo) == ("Ada", "a.jpg")

@@ -103,7 +103,7 @@ def distill(
         typer.Option(
             "--projection",
             help="Join embeddings of different sizes (pca or learned), or take the teacher's less "
-            "their mean (centred): for images that the teacher finds alike, such as synthetic faces.",
+            "their mean (centred): for images that the teacher finds alike, as synthetic faces.",
         ),
     ] = None,
     unlabelled: Annotated[

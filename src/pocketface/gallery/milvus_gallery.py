@@ -220,7 +220,11 @@ class MilvusGallery:
             if len(waiting) == PAGE:
                 added += self._add(waiting)
                 waiting = []
-        return added + (self._add(waiting) if waiting else 0)
+        added += self._add(waiting) if waiting else 0
+        if added >= PAGE:
+            with self._asked():
+                self._table.settle()
+        return added
 
     def _add(self, rows: Sequence[Row]) -> int:
         """Write the rows that are not there; gives how many these are."""

@@ -1,5 +1,6 @@
 """What is asked of a gallery's collection in Milvus; errors are the client's."""
 
+import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -8,7 +9,7 @@ import numpy as np
 
 from pocketface.errors import GalleryError
 from pocketface.gallery.milvus_collection import Index
-from pocketface.gallery.milvus_connection import ANSWER_SECONDS
+from pocketface.gallery.milvus_connection import ANSWER_SECONDS, LOAD_SECONDS
 from pocketface.gallery.milvus_search import Floats, Hit
 
 if TYPE_CHECKING:
@@ -46,6 +47,17 @@ class MilvusTable:
     def upsert(self, rows: list[dict[str, Any]]) -> None:
         """Write rows; one whose key is there is replaced."""
         self._client.upsert(self._name, rows, timeout=ANSWER_SECONDS)
+
+    def settle(self) -> None:
+        """Have what was written indexed now, after many rows: until then searches are slow.
+
+        Milvus does it by itself later, so where it refuses, for there were too many requests of
+        the kind, nothing is lost.
+        """
+        from pymilvus import MilvusException
+
+        with contextlib.suppress(MilvusException):
+            self._client.flush(self._name, timeout=LOAD_SECONDS)
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete the rows of these keys."""

@@ -1,5 +1,6 @@
 """`pocketface evaluate --people` as it is typed: from a folder of people to a report."""
 
+import io
 import json
 import shutil
 
@@ -33,6 +34,17 @@ def workplace(tmp_path, tiny_onnx, coarse_people, monkeypatch):
         for image in sorted(person.iterdir())[1:]:
             image.unlink()
     return tmp_path
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """Curves take seconds to draw; a test that does not look at them leaves them white."""
+    white = io.BytesIO()
+    Image.new("RGB", (8, 8), "white").save(white, "PNG")
+    for name in ("roc", "det", "scores", "tpir", "cmc"):
+        monkeypatch.setattr(
+            f"pocketface.benchmarks.people.benchmark.{name}_png", lambda *_: white.getvalue()
+        )
 
 
 def evaluate(*more, weights="tiny.onnx", people="faces"):
@@ -73,6 +85,7 @@ def test_from_a_folder_to_a_report_with_a_threshold(workplace):
     )
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_few_pairs_behind_a_figure_are_warned_about(workplace):
     _, out, _ = evaluate("--far", "0.003")
     text = " ".join(out.split())
@@ -84,6 +97,7 @@ def test_few_pairs_behind_a_figure_are_warned_about(workplace):
     assert read(workplace / "runs" / "tiny-on-faces").recommended is None
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_two_networks_are_compared_on_the_same_people(workplace, tiny_onnx):
     tiny_onnx(workplace / "other.onnx", dimension=3)
     evaluate("--out", "first")
@@ -101,6 +115,7 @@ def test_two_networks_are_compared_on_the_same_people(workplace, tiny_onnx):
         evaluate("--out", "third", "--against", "first/report.json", "--seed", 1)
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_second_run_uses_the_embeddings_and_finds_the_same(workplace):
     evaluate("--out", "report")
     first = read(workplace / "report")
@@ -115,6 +130,7 @@ def test_a_second_run_uses_the_embeddings_and_finds_the_same(workplace):
         evaluate("--out", "report", "--seed", 7)
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_faults_are_counted_in_the_report_and_shown_on_the_page(workplace):
     faces = workplace / "faces"
     shutil.copyfile(
@@ -138,6 +154,7 @@ def test_faults_are_counted_in_the_report_and_shown_on_the_page(workplace):
     assert "Person_01/broken.png" in page
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_rec_file_gives_the_same_figures(workplace):
     faces = workplace / "faces"
     images = sorted(faces.rglob("*.png"))
@@ -189,6 +206,7 @@ def test_a_set_that_cannot_be_measured_says_why(workplace, spoil, message):
         evaluate()
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_one_person_with_several_images_leaves_the_search_out(workplace):
     one_image_each(workplace / "faces")
     for number in (1, 2, 3):

@@ -71,9 +71,10 @@ def findings(
     return (
         _finding(
             "unreadable",
-            [f"{fault.name} ({fault.reason.rstrip('.')})" for fault in usable.faults],
+            [f"{fault.name} ({fault.reason.split('. ')[0]})" for fault in usable.faults],
             "Every image could be read.",
-            "{n} could not be used:",
+            "{n} could not be used; copy what is broken again, and align what is not square "
+            "(pocketface align):",
             left_out=True,
         ),
         _finding(

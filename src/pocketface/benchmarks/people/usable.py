@@ -105,9 +105,7 @@ def _look(faces: Faces, i: int) -> _Look:
         return _Look(str(error).removeprefix(f"{name}: "))
     height, width = pixels.shape[:2]
     if height != width:
-        return _Look(
-            f"{width} x {height} pixels: an aligned face is square. Align it: pocketface align"
-        )
+        return _Look(f"{width} x {height} pixels: an aligned face is square")
     if pixels.std() < FLAT:
         return _Look("it shows nothing: all its pixels are nearly alike")
     wide = pixels.astype(np.int16)
