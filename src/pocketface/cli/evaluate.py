@@ -1,7 +1,7 @@
 """`pocketface evaluate`: measure a network on a benchmark, whichever protocol it follows."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -13,8 +13,6 @@ from pocketface.cli.foreign import (
     StdOption,
     ThreadsOption,
 )
-
-Kind = Literal["pairs", "ijb", "megaface", "people"]
 
 _IJB = "IJB-B, IJB-C"
 _MEGAFACE = "MegaFace"
@@ -159,11 +157,12 @@ def evaluate(
     from pocketface.benchmarks.rival import Rival
     from pocketface.cli import evaluate_ijb, evaluate_megaface, evaluate_pairs, evaluate_people
     from pocketface.cli.figures_table import print_comparison, print_result
+    from pocketface.cli.find_protocol import find_protocol
     from pocketface.cli.foreign import load_weights
     from pocketface.errors import PocketFaceError, RecipeError
 
     console = Console(stderr=as_json)
-    kind, benchmark = _kind(benchmark, images, people)
+    kind, benchmark = find_protocol(benchmark, images, people)
     if check and kind != "pairs":
         raise RecipeError("--check-preprocessing needs pairs: give a .bin or a list of pairs.")
     if kind != "ijb" and (keep_norm, detector_score) != (None, None):
@@ -282,42 +281,3 @@ def evaluate(
         console.print(text, highlight=False, markup=False, soft_wrap=True)
     if failure is not None:
         raise failure
-
-
-def _kind(benchmark: Path | None, images: Path | None, people: Path | None) -> tuple[Kind, Path]:
-    """The protocol, and where its images or lists lie. Raises DataError or RecipeError if none."""
-    from pocketface.errors import RecipeError
-
-    if people is None and benchmark is not None:
-        return _layout(benchmark, images), benchmark
-    if people is None or benchmark is not None or images is not None:
-        raise RecipeError(
-            "give either a BENCHMARK (with --images where it is a list) or --people FOLDER."
-        )
-    return "people", people
-
-
-def _layout(benchmark: Path, images: Path | None) -> Kind:
-    """The protocol that `benchmark` is laid out for. Raises DataError if it is none."""
-    from pocketface.errors import DataError
-
-    if not benchmark.is_dir():
-        return "pairs"
-    found = {entry.name for entry in benchmark.iterdir()}
-    layouts: dict[Kind, set[str]] = {
-        "ijb": {"meta", "loose_crop"},
-        "megaface": {"templatelists"},
-    }
-    for kind, wanted in layouts.items():
-        if wanted <= found:
-            if images is not None:
-                raise DataError(
-                    f"{benchmark} holds its own images: leave the folder {images} away."
-                )
-            return kind
-    raise DataError(
-        f"{benchmark} is a folder, but of no benchmark that is known: IJB-B and IJB-C have meta/ "
-        "and loose_crop/, MegaFace has templatelists/, facescrub/ and megaface/. For pairs give "
-        "their file, with the folder of their images as --images; a folder for each person goes "
-        "with --people."
-    )
