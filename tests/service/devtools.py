@@ -77,6 +77,13 @@ class Page:
         """Move the mouse to the middle of an element and press its button."""
         name = json.dumps(selector)
         self.until(f"document.querySelector({name})?.checkVisibility()")
+        # A click goes by what was last drawn: two frames later that is what is there now.
+        self.do(
+            "Runtime.evaluate",
+            expression="new Promise((go) => "
+            "requestAnimationFrame(() => requestAnimationFrame(go)))",
+            awaitPromise=True,
+        )
         x, y = self.tell(
             f"(() => {{ const e = document.querySelector({name}); "
             "e.scrollIntoView({block: 'center'}); const b = e.getBoundingClientRect(); "

@@ -466,6 +466,8 @@ find("#enrol-form").addEventListener("submit", async (event) => {
 // ---- people
 
 let people = [];
+// A list that has not changed is left as it is: a click on it while it is asked for again is not lost.
+let listed = "";
 
 async function refreshPeople() {
   if (!about.gallery) return;
@@ -484,6 +486,9 @@ async function refreshPeople() {
 function listPeople() {
   const wanted = find("#filter").value.trim().toLowerCase();
   const rows = people.filter(({ name }) => name.toLowerCase().includes(wanted)).slice(0, 500);
+  const text = JSON.stringify(rows);
+  if (text === listed) return;
+  listed = text;
   find("#people-list").replaceChildren(...rows.map(({ name, templates }) => {
     const button = make("button", { type: "button", textContent: "Remove" });
     button.setAttribute("aria-label", `Remove ${name}`);
