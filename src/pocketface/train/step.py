@@ -7,7 +7,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from pocketface.distill import FaceBatch, Teacher
+from pocketface.distill import FaceBatch, Outputs, Teacher
 from pocketface.models.normalise import normalise
 from pocketface.preprocessing import Preprocessing
 from pocketface.train.augment import AugmentConfig, augment
@@ -60,16 +60,26 @@ class TrainingStep:
         self._wrapped, *self._wrapped_optimisers = fabric.setup(objective, *self.optimisers)
 
     def __call__(self, loaded: LoadedBatch) -> dict[str, Tensor]:
-        """Learn from one batch; gives loss terms, gradient norm and the like by name."""
+        """Learn from one batch as the loader gives it; see `learn`."""
+        batch = self.prepare(loaded)
+        return self.learn(batch, None if self.teacher is None else self.teacher.targets(batch))
+
+    def prepare(self, loaded: LoadedBatch) -> FaceBatch:
+        """Bring a batch to the device and augment it there; the networks are not touched."""
         device = self.fabric.device
         images = loaded.images.to(device, non_blocking=True)
-        batch = FaceBatch(
+        return FaceBatch(
             images=augment(images, loaded.plan, self.augment),
             labels=loaded.labels.to(device, non_blocking=True),
             indices=loaded.indices,
             mirrored=torch.from_numpy(loaded.plan.mirrored),
         )
-        targets = None if self.teacher is None else self.teacher.targets(batch)
+
+    def learn(self, batch: FaceBatch, targets: Outputs | None) -> dict[str, Tensor]:
+        """Learn from a batch and the teacher's targets for it, if there is a teacher.
+
+        Gives loss terms, gradient norm and the like by name.
+        """
         inputs = normalise(batch.images, self.preprocessing)
         terms, cosine = self._wrapped(inputs, batch.labels, targets)
         loss = torch.stack(list(terms.values())).sum()
