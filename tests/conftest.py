@@ -1,8 +1,11 @@
 """What tests of several rooms share: the real data, and networks and people made in a moment."""
 
+import multiprocessing
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -20,6 +23,39 @@ def real_data() -> Path:
     if not root.is_dir():
         pytest.skip(f"no real data at {root} (set POCKETFACE_DATA)")
     return root
+
+
+@pytest.fixture(scope="session")
+def pool() -> Iterator[ProcessPoolExecutor]:
+    """Four processes of one warm parent, started when they are needed: torch takes seconds."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch"])
+    with ProcessPoolExecutor(4, context) as executor:
+        yield executor
+
+
+@pytest.fixture
+def processes(pool, tmp_path_factory) -> Callable[..., list[Any]]:
+    """Call `work(*arguments)` in `world` gloo processes; gives what each returned.
+
+    `work` must be a function of a module; it asks torch.distributed who it is.
+    """
+    from gloo import join  # torch comes with it
+
+    def call(world: int, work: Callable[..., Any], *arguments: Any) -> list[Any]:
+        meeting = tmp_path_factory.mktemp("gloo") / "meeting"
+        futures = [
+            pool.submit(join, meeting, rank, world, work, arguments) for rank in range(world)
+        ]
+        return [future.result(timeout=120) for future in futures]
+
+    return call
+
+
+@pytest.fixture
+def two_processes(processes) -> Callable[..., list[Any]]:
+    """As `processes`, two of them."""
+    return lambda work, *arguments: processes(2, work, *arguments)
 
 
 @pytest.fixture(scope="session")

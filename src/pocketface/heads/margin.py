@@ -13,6 +13,36 @@ from torch import Tensor, nn
 UNKNOWN = -1
 """The label of an image of nobody known."""
 
+SPREAD = 0.01
+"""The standard deviation of the numbers of initial centres."""
+
+
+def check_arguments(embedding_size: int, classes: int, scale: float, margin: float) -> None:
+    """Raise ValueError if a size is not positive, or scale or margin lies outside its range."""
+    if embedding_size < 1 or classes < 1:
+        raise ValueError(
+            f"embedding_size and classes must be at least 1. "
+            f"Got {embedding_size} and {classes} instead."
+        )
+    if not 0 < scale < math.inf:
+        raise ValueError(f"scale must be a float above 0. Got {scale} instead.")
+    if not 0 <= margin < math.pi / 2:
+        raise ValueError(f"margin must be a float in [0, pi/2). Got {margin} instead.")
+
+
+def additive_angle(cosine: Tensor, margin: float) -> Tensor:
+    """cos(theta + m), and beyond theta + m = pi cos(theta) - m sin(pi - m); see ArcFace."""
+    # The root's slope is infinite at |cos| = 1: below the floor its gradient is cut to zero.
+    sine = (1.0 - cosine.square()).clamp_min(1e-12).sqrt()
+    turned = cosine * math.cos(margin) - sine * math.sin(margin)
+    beyond = cosine - margin * math.sin(math.pi - margin)
+    return torch.where(cosine > math.cos(math.pi - margin), turned, beyond)
+
+
+def additive_cosine(cosine: Tensor, margin: float) -> Tensor:
+    """cos(theta) - m; see CosFace."""
+    return cosine - margin
+
 
 class MarginHead(nn.Module, ABC):
     """A classifier over people whose logits are scaled cosines.
@@ -43,18 +73,10 @@ class MarginHead(nn.Module, ABC):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        if embedding_size < 1 or classes < 1:
-            raise ValueError(
-                f"embedding_size and classes must be at least 1. "
-                f"Got {embedding_size} and {classes} instead."
-            )
-        if not 0 < scale < math.inf:
-            raise ValueError(f"scale must be a float above 0. Got {scale} instead.")
-        if not 0 <= margin < math.pi / 2:
-            raise ValueError(f"margin must be a float in [0, pi/2). Got {margin} instead.")
+        check_arguments(embedding_size, classes, scale, margin)
         self.scale = scale
         self.margin = margin
-        centres = torch.empty(embedding_size, classes).normal_(0, 0.01, generator=generator)
+        centres = torch.empty(embedding_size, classes).normal_(0, SPREAD, generator=generator)
         self.kernel = nn.Parameter(centres)
 
     @abstractmethod
@@ -101,11 +123,7 @@ class ArcFace(MarginHead):
 
     def target_cosine(self, cosine: Tensor) -> Tensor:
         """cos(theta + m), continued beyond theta = pi - m; see the class."""
-        # The root's slope is infinite at |cos| = 1: below the floor its gradient is cut to zero.
-        sine = (1.0 - cosine.square()).clamp_min(1e-12).sqrt()
-        turned = cosine * math.cos(self.margin) - sine * math.sin(self.margin)
-        beyond = cosine - self.margin * math.sin(math.pi - self.margin)
-        return torch.where(cosine > math.cos(math.pi - self.margin), turned, beyond)
+        return additive_angle(cosine, self.margin)
 
 
 class CosFace(MarginHead):
@@ -116,4 +134,4 @@ class CosFace(MarginHead):
 
     def target_cosine(self, cosine: Tensor) -> Tensor:
         """cos(theta) - m."""
-        return cosine - self.margin
+        return additive_cosine(cosine, self.margin)

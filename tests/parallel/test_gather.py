@@ -4,7 +4,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from pocketface.distill.gather import gather_rows
+from pocketface.parallel.gather import gather_rows
 
 
 def work() -> dict[str, np.ndarray]:
