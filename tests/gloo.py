@@ -1,4 +1,4 @@
-"""What a process does to become one of several; in a module of its own, so that it can be pickled."""
+"""What a process does to become one of several; a module of its own, so that it is pickled."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -12,10 +12,10 @@ from pydantic import Field
 from torch import Tensor
 
 from pocketface.distill.config import DistillConfig, Partners
-from pocketface.parallel.gather import gather_rows
 from pocketface.distill.losses import DistillationLoss, unit
 from pocketface.distill.teacher import Outputs
 from pocketface.heads.margin import ArcFace, CosFace, MarginHead
+from pocketface.parallel.gather import gather_rows
 
 Kind = Literal["arcface", "cosface"]
 

@@ -12,9 +12,9 @@ from pydantic import Field
 from torch import Tensor
 
 from pocketface.distill.config import DistillConfig, Partners
-from pocketface.parallel.gather import gather_rows
 from pocketface.distill.losses import DistillationLoss, unit
 from pocketface.distill.teacher import Outputs
+from pocketface.parallel.gather import gather_rows
 
 RATES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 

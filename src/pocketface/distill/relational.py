@@ -12,9 +12,9 @@ from pydantic import Field
 from torch import Tensor
 
 from pocketface.distill.config import DistillConfig, Partners
-from pocketface.parallel.gather import gather_rows
 from pocketface.distill.losses import DistillationLoss, unit
 from pocketface.distill.teacher import Outputs
+from pocketface.parallel.gather import gather_rows
 
 NEAR = 1e-4
 """Embeddings nearer than this have no direction to each other; it bounds the gradient."""

@@ -60,7 +60,7 @@ def gather(rows: Tensor, counts: list[int]) -> Tensor:
 
 
 def own_rows(counts: list[int]) -> slice:
-    """This process's rows among those of all processes."""
+    """Where the rows of this process stand among those of all."""
     before = sum(counts[: rank()])
     return slice(before, before + counts[rank()])
 
