@@ -5,6 +5,7 @@ import pickle
 import shutil
 import signal
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from pocketface.train.augment import AugmentConfig, AugmentPlan, augment, draw_p
 from pocketface.train.loader import FaceImages, FaceLoader, LoadedBatch, Share
 
 AUGMENT = AugmentConfig(mirror=True, shift=2, brightness=0.2, contrast=0.2, erase=0.3)
-PARTS = ("mirrored", "offsets", "brightness", "contrast", "erased")
+PARTS = [field.name for field in fields(AugmentPlan)]
 
 
 def make(faces: FolderFaces, **options: object) -> FaceLoader:
