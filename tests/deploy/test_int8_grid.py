@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pocketface.deploy.graph import Add, Conv, Graph, Relu
+from pocketface.deploy.graph import Add, Conv, Graph, Linear, Relu
 from pocketface.deploy.int8.grid import Grid, Plan, Rounding, grid_over, round_weights
 
 ends = st.floats(-1e3, 1e3, width=32)
@@ -26,18 +26,53 @@ def test_a_map_that_is_zero_has_a_grid() -> None:
     assert grid_over(0, 0).scale > 0
 
 
+def conv(weight: np.ndarray, groups: int = 1) -> Conv:
+    return Conv(weight, np.zeros(len(weight)), groups=groups)
+
+
 @given(st.integers(0, 2**32 - 1), st.integers(1, 5), st.floats(1e-3, 1e3))
 def test_each_channel_is_rounded_to_its_own_half_step(seed, channels, size) -> None:
     weight = size * np.random.default_rng(seed).normal(size=(channels, 3, 2, 2))
     weight[0] *= 100
-    rounded, scales = round_weights(weight)
+    rounded, scales = round_weights(conv(weight), weight)
     assert rounded.dtype == np.int8
     for channel in range(channels):
-        largest = max(abs(v) for v in weight[channel].ravel().tolist())
-        assert scales[channel] == pytest.approx(largest / 127, rel=1e-6)
         for kept, was in zip(rounded[channel].ravel(), weight[channel].ravel(), strict=True):
             assert abs(int(kept) * float(scales[channel]) - was) <= 0.5001 * scales[channel]
-        assert np.abs(rounded[channel]).max() == 127
+
+
+def test_a_depthwise_convolution_uses_all_of_its_bits() -> None:
+    weight = np.random.default_rng(0).normal(size=(4, 1, 3, 3))
+    rounded, scales = round_weights(conv(weight, groups=4), weight)
+    np.testing.assert_array_equal(np.abs(rounded).max(axis=(1, 2, 3)), 127)
+    np.testing.assert_allclose(scales, np.abs(weight).max(axis=(1, 2, 3)) / 127, rtol=1e-6)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 7), st.sampled_from(["1x1", "3x3", "product"]))
+def test_two_neighbouring_products_fit_in_16_bits(seed, inputs, kind) -> None:
+    """What an x86 processor without 8-bit dot products adds up at once, at the worst input."""
+    shape = {"1x1": (3, inputs, 1, 1), "3x3": (3, inputs, 3, 3), "product": (3, inputs)}[kind]
+    weight = np.random.default_rng(seed).normal(size=shape) ** 3  # a few are large
+    dense = Linear(weight, np.zeros(3)) if kind == "product" else conv(weight)
+    rounded, scales = round_weights(dense, weight)
+    steps = rounded * scales.astype(float).reshape(-1, *[1] * (weight.ndim - 1))
+    assert (np.abs(steps - weight).max(axis=tuple(range(1, weight.ndim))) <= 0.5001 * scales).all()
+    orders = [rounded.reshape(3, -1)]  # of channels, or of pixels, side by side
+    if kind == "3x3":
+        orders.append(rounded.transpose(0, 2, 3, 1).reshape(3, -1))
+    for flat in orders:
+        for row in flat.astype(int):
+            for one, other in zip(row[::2], [*row[1::2], 0], strict=False):
+                assert 255 * (max(one, 0) + max(other, 0)) <= 2**15 - 1
+                assert 255 * (min(one, 0) + min(other, 0)) >= -(2**15)
+
+
+def test_lonely_weights_lose_no_bits_to_overflow() -> None:
+    """Neighbours of other signs, or small ones, do not add up."""
+    weight = np.array([[1.0, -1.0, 0.0, 0.9], [1.0, 1.0, 0.0, 0.0]]).reshape(2, 4, 1, 1)
+    rounded, _ = round_weights(conv(weight), weight)
+    assert rounded[0].ravel().tolist() == [127, -127, 0, 114]
+    assert np.abs(rounded[1]).max() == 64
 
 
 def test_what_is_rounded_for_whom() -> None:

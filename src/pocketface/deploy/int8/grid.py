@@ -46,16 +46,31 @@ def grid_over(least: float, most: float) -> Grid:
     return Grid(scale, int(np.clip(round(-least / scale), 0, LEVELS)))
 
 
-def weight_scales(weight: Floats) -> npt.NDArray[np.float32]:
-    """The scale of each output channel (O,) that takes its largest weight to 127."""
-    largest = np.abs(weight).reshape(len(weight), -1).max(axis=1)
+def weight_scales(operation: Conv | Linear, weight: Floats) -> npt.NDArray[np.float32]:
+    """The scale of each output channel (O,) of `weight`, which `operation` multiplies by.
+
+    It takes the largest weight to 127, or to less where dense products could overflow: x86
+    processors without 8-bit dot products add two neighbouring products in 16 bits, and what does
+    not fit there is cut off unseen. Beside the greatest uint8, 255, two weights of one sign fit as
+    long as they add up to no more than 128.
+    """
+    flat = weight.reshape(len(weight), -1)
+    largest = np.abs(flat).max(axis=1)
+    if isinstance(operation, Linear) or operation.kernel == 1:
+        pairs = np.pad(flat, ((0, 0), (0, flat.shape[1] % 2))).reshape(len(flat), -1, 2)
+        for sign in (1, -1):
+            largest = np.maximum(largest, np.maximum(sign * pairs, 0).sum(axis=2).max(axis=1))
+    elif not operation.depthwise:
+        largest = 2 * largest  # which weights are neighbours is the runtime's affair
     scales: npt.NDArray[np.float32] = (np.maximum(largest, _TINY) / 127).astype(np.float32)
     return scales
 
 
-def round_weights(weight: Floats) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
+def round_weights(
+    operation: Conv | Linear, weight: Floats
+) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
     """Weights (O, ...) as int8 and the scales (O,) that give them back."""
-    scales = weight_scales(weight)
+    scales = weight_scales(operation, weight)
     steps = weight / scales.astype(np.float64).reshape(-1, *[1] * (weight.ndim - 1))
     return np.clip(np.rint(steps), -127, 127).astype(np.int8), scales
 

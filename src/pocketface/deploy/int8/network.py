@@ -24,7 +24,7 @@ from pocketface.deploy.graph import (
     PRelu,
     Relu,
 )
-from pocketface.deploy.int8.grid import LEVELS, Plan, Rounding
+from pocketface.deploy.int8.grid import LEVELS, Plan, Rounding, weight_scales
 
 Tap = Callable[[str, Tensor], None]
 """Sees each value: its name, and its numbers."""
@@ -126,9 +126,10 @@ class GraphNetwork(nn.Module):
         weight: Tensor = self.weights[f"{node.output}_weight"]
         if self.plan is None or node.output in self.plan.exact:
             return weight
-        largest = weight.detach().abs().flatten(1).amax(dim=1).clamp_min(1e-8)
+        assert isinstance(node.operation, Conv | Linear)
+        scales = torch.from_numpy(weight_scales(node.operation, weight.detach().numpy()))
         zeros = torch.zeros(len(weight), dtype=torch.int32)
-        return torch.fake_quantize_per_channel_affine(weight, largest / 127, zeros, 0, -127, 127)
+        return torch.fake_quantize_per_channel_affine(weight, scales, zeros, 0, -127, 127)
 
 
 def numbers_of(node: Node) -> dict[str, npt.NDArray[Any]]:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from onnx import helper, numpy_helper
 
-from pocketface.deploy.graph import Floats, Graph, Node, Relu
+from pocketface.deploy.graph import Conv, Floats, Graph, Linear, Node, Relu
 from pocketface.deploy.int8.grid import Grid, Plan, Rounding, has_weights, round_weights
 from pocketface.deploy.write import Writer
 
@@ -74,7 +74,8 @@ class Int8Writer(Writer):
         return self._rounded[name]
 
     def _write_layer(self, node: Node, weight: Floats, *bias: Floats) -> list[str]:
-        rounded, scales = round_weights(weight)
+        assert isinstance(node.operation, Conv | Linear)
+        rounded, scales = round_weights(node.operation, weight)
         zeros = self._share(np.zeros(len(scales), np.int8))
         names = [self._back(rounded, self._keep(scales), zeros)]
         grid = self._rounding.of(node.inputs[0], node, self._plan)
