@@ -40,7 +40,7 @@ def of_seed_0(findings, out: Path) -> list[dict]:
 
 def at_step(monkeypatch, number: int, happens) -> None:
     """Let `happens()` run in the `number`-th training step from now on."""
-    real, steps = TrainingStep.__call__, 0
+    real, steps = TrainingStep.learn, 0
 
     def call(self, loaded):
         nonlocal steps
@@ -49,7 +49,7 @@ def at_step(monkeypatch, number: int, happens) -> None:
             happens()
         return real(self, loaded)
 
-    monkeypatch.setattr(TrainingStep, "__call__", call)
+    monkeypatch.setattr(TrainingStep, "learn", call)
 
 
 def test_everything_is_trained_seed_by_seed_and_measured(whole):

@@ -101,7 +101,7 @@ class Killed(BaseException):
 
 def at_step(monkeypatch, number: int, happens) -> None:
     """Let `happens()` run in the `number`-th training step of this test from now on."""
-    real = TrainingStep.__call__
+    real = TrainingStep.learn
     steps = 0
 
     def call(self, loaded):
@@ -111,7 +111,7 @@ def at_step(monkeypatch, number: int, happens) -> None:
             happens()
         return real(self, loaded)
 
-    monkeypatch.setattr(TrainingStep, "__call__", call)
+    monkeypatch.setattr(TrainingStep, "learn", call)
 
 
 def interrupt() -> None:

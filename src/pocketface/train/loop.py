@@ -22,6 +22,7 @@ from pocketface.train.build import (
 from pocketface.train.checkpoint import Checkpoint, Position, save_checkpoint
 from pocketface.train.curves import draw_curves
 from pocketface.train.divergence import check_loss, check_weights
+from pocketface.train.feed import Feed
 from pocketface.train.fit import fit_projection
 from pocketface.train.log import RunLog, Screen
 from pocketface.train.recipe import Recipe
@@ -30,7 +31,7 @@ from pocketface.train.sources import describe_faces, open_sources
 from pocketface.train.step import TrainingStep
 from pocketface.train.stop import StopRequest, agree, stopped
 from pocketface.train.validation import Validator
-from pocketface.train.window import LogWindow, timed
+from pocketface.train.window import LogWindow
 
 LOG_EVERY = 20  # steps
 _SHOWN = 5  # unreadable images that are named at a time
@@ -82,6 +83,7 @@ class Trainer:
             fabric,
         )
         self.step.teacher = teacher
+        self.feed = Feed(self.loader, self.step)
         self.position = Position()
         self.validation: dict[str, float] = {}
         self.told: set[str] = set()
@@ -153,9 +155,9 @@ class Trainer:
             self.step.teacher.at_epoch(position.epoch, recipe.epochs)
         saved = time.monotonic()
         window = LogWindow()
-        for loaded, waited in timed(self.loader.epoch(position.epoch, position.step_in_epoch)):
+        for ready, waited in self.feed.epoch(position.epoch, position.step_in_epoch):
             rate = self._set_rate()
-            window.add(self.step(loaded), waited)
+            window.add(self.step.learn(ready), waited)
             position.step += 1
             position.step_in_epoch += 1
             position.images += self.loader.global_batch

@@ -1,6 +1,7 @@
 """One step of training: pixels to loss to gradient to new weights."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,6 +18,21 @@ from pocketface.train.schedule import OptimiserConfig
 
 _OPTIMISERS = ("backbone_optimiser", "head_optimiser")
 """Names in a checkpoint; the second one is that of everything beside the backbone."""
+
+
+@dataclass(frozen=True)
+class ReadyBatch:
+    """All that a step needs.
+
+    Attributes:
+        loaded: the batch as the loader gave it.
+        batch: the same on the device, augmented.
+        targets: the teacher's for it; None without a teacher.
+    """
+
+    loaded: LoadedBatch
+    batch: FaceBatch
+    targets: Outputs | None
 
 
 class TrainingStep:
@@ -62,7 +78,8 @@ class TrainingStep:
     def __call__(self, loaded: LoadedBatch) -> dict[str, Tensor]:
         """Learn from one batch as the loader gives it; see `learn`."""
         batch = self.prepare(loaded)
-        return self.learn(batch, None if self.teacher is None else self.teacher.targets(batch))
+        targets = None if self.teacher is None else self.teacher.targets(batch)
+        return self.learn(ReadyBatch(loaded, batch, targets))
 
     def prepare(self, loaded: LoadedBatch) -> FaceBatch:
         """Bring a batch to the device and augment it there; the networks are not touched."""
@@ -75,11 +92,9 @@ class TrainingStep:
             mirrored=torch.from_numpy(loaded.plan.mirrored),
         )
 
-    def learn(self, batch: FaceBatch, targets: Outputs | None) -> dict[str, Tensor]:
-        """Learn from a batch and the teacher's targets for it, if there is a teacher.
-
-        Gives loss terms, gradient norm and the like by name.
-        """
+    def learn(self, ready: ReadyBatch) -> dict[str, Tensor]:
+        """Learn from a batch; gives loss terms, gradient norm and the like by name."""
+        batch, targets = ready.batch, ready.targets
         inputs = normalise(batch.images, self.preprocessing)
         terms, cosine = self._wrapped(inputs, batch.labels, targets)
         loss = torch.stack(list(terms.values())).sum()
