@@ -5,12 +5,14 @@ from pathlib import Path
 import torch
 from lightning_fabric import Fabric
 
+from pocketface import atomic
 from pocketface.errors import RecipeError
 from pocketface.search import run_folder
 from pocketface.search.config import SearchConfig
 from pocketface.search.loop import Searcher
 from pocketface.search.outcome import Summary, write_outcome
 from pocketface.train import run as runs
+from pocketface.train.disk import full_disk_told
 
 
 def carry_out(
@@ -51,12 +53,14 @@ def carry_out(
         found = None
         # Asked before the data are read.
         runs.refuse_existing(run)
-    searcher = Searcher(config, run, fabric, quiet)
-    if found is not None:
-        searcher.restore(found)
-    else:
-        run_folder.begin(run, config)
-        # So that a search that is killed before its first step can be resumed too.
-        searcher.save()
-    searched = searcher.search()
-    return write_outcome(searched, config, searcher.target, searcher.faces)
+    with full_disk_told(run):
+        atomic.remove_abandoned(run)
+        searcher = Searcher(config, run, fabric, quiet)
+        if found is not None:
+            searcher.restore(found)
+        else:
+            run_folder.begin(run, config)
+            # So that a search that is killed before its first step can be resumed too.
+            searcher.save()
+        searched = searcher.search()
+        return write_outcome(searched, config, searcher.target, searcher.faces)

@@ -74,27 +74,41 @@ def save_checkpoint(run: Path, checkpoint: Checkpoint, keep: int = 2) -> Path:
         "batches": checkpoint.batches,
     }
     try:
-        with atomic.atomic_path(path) as temporary:
-            torch.save(content, temporary)
-    # A full disk is an OSError or, from inside PyTorch's writer, a RuntimeError.
+        with atomic.atomic_path(path) as temporary, temporary.open("wb") as file:
+            torch.save(content, file)
+        _point_to(path, run)
+    # PyTorch's writer makes a RuntimeError of what the file raised, and forgets what it was.
     except (OSError, RuntimeError) as error:
-        raise TrainingError(
-            f"the checkpoint {path} cannot be written: {error}. Make room on the disk and go on "
-            f"with --resume; {run / LINK} is as it was."
-        ) from error
-    link = run / LINK
-    fresh = run / f"{LINK}.tmp"
-    fresh.unlink(missing_ok=True)
-    fresh.symlink_to(path.relative_to(run))
-    fresh.replace(link)
-    atomic.sync_folder(run)
+        cause = error.__context__ if isinstance(error.__context__, OSError) else error
+        why = getattr(cause, "strerror", None) or str(cause)
+        raise cannot_be_written(f"the checkpoint {path}", why, run) from error
     others = [other for other in path.parent.glob("step_*.ckpt") if other != path]
     others.sort(key=lambda other: other.stat().st_mtime_ns, reverse=True)
     for old in others[keep - 1 :]:
         old.unlink(missing_ok=True)
-    for abandoned in path.parent.glob("*.tmp-*"):
-        abandoned.unlink(missing_ok=True)
+    atomic.remove_abandoned(path.parent)
     return path
+
+
+def _point_to(path: Path, run: Path) -> None:
+    """Let the run's `last.ckpt` be a link to `path`; at every moment it is a link to one or other.
+
+    The link is relative, so that the run's folder can be moved.
+    """
+    fresh = run / f"{LINK}.tmp"
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(path.relative_to(run))
+    fresh.replace(run / LINK)
+    atomic.sync_folder(run)
+
+
+def cannot_be_written(what: str | Path, why: str, run: Path) -> TrainingError:
+    """What to raise when the disk takes no more, and how to go on."""
+    link = run / LINK
+    mend = "give the same command again"
+    if link.exists():
+        mend = f"go on with --resume; {link} is as it was"
+    return TrainingError(f"{what} cannot be written: {why}. Make room on the disk and {mend}.")
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

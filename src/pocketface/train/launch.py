@@ -6,8 +6,10 @@ from pathlib import Path
 import torch
 from lightning_fabric import Fabric
 
+from pocketface import atomic
 from pocketface.errors import RecipeError
 from pocketface.train import run as runs
+from pocketface.train.disk import full_disk_told
 from pocketface.train.loop import RunResult, Trainer
 from pocketface.train.recipe import Recipe
 
@@ -45,15 +47,18 @@ def carry_out(
         found = None
         # Asked before the data are read and a teacher's cache is filled.
         runs.refuse_existing(run)
-    trainer = Trainer(recipe, run, fabric, quiet)
-    if found is not None:
-        trainer.restore(found)
-    else:
+    with full_disk_told(run):
         if fabric.is_global_zero:
-            runs.begin(run, recipe)
-        # So that a run that is killed before its first step can be resumed too.
-        trainer.save()
-    result = trainer.train()
+            atomic.remove_abandoned(run)
+        trainer = Trainer(recipe, run, fabric, quiet)
+        if found is not None:
+            trainer.restore(found)
+        else:
+            if fabric.is_global_zero:
+                runs.begin(run, recipe)
+            # So that a run that is killed before its first step can be resumed too.
+            trainer.save()
+        result = trainer.train()
     return result if fabric.is_global_zero else None
 
 

@@ -13,9 +13,9 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
-from torch.utils.tensorboard import SummaryWriter
 
 from pocketface import atomic
+from pocketface.train.event_file import EventFile
 
 METRICS = "metrics.jsonl"
 
@@ -29,18 +29,20 @@ class RunLog:
     def __init__(self, run: Path, step: int) -> None:
         self.path = run / METRICS
         _cut(self.path, step)
-        self._file = self.path.open("a", encoding="utf-8")
-        self._board = SummaryWriter(str(run), purge_step=step + 1)
+        self._board = EventFile(run, step + 1)
+        # Without a buffer: what could not be written is not tried again when the file is closed.
+        self._file = self.path.open("ab", buffering=0)
 
     def write(self, step: int, values: dict[str, float]) -> None:
-        """Write one row."""
-        self._file.write(json.dumps({"step": step, **values}) + "\n")
-        self._file.flush()
-        for name, value in values.items():
-            self._board.add_scalar(name, value, step)
+        """Write one row. Raises OSError, which names the file, if the disk takes no more."""
+        row = json.dumps({"step": step, **values}) + "\n"
+        with atomic.named(self.path):
+            # A disk that fills up may take half a row first; read_metrics leaves that out.
+            atomic.write_all(self._file, row.encode())
+        self._board.write(step, values)
 
     def close(self) -> None:
-        """Write everything out."""
+        """Close the files; every row is written already."""
         self._file.close()
         self._board.close()
 
