@@ -10,6 +10,7 @@ from trained_networks import need
 from typer.testing import CliRunner
 
 from pocketface.cli.main import app, main
+from pocketface.cli.weights_file import WEIGHTS_FILE
 from pocketface.deploy import TARGETS, ExportOptions, export_network
 from pocketface.deploy.targets import Exporter, Target, find_target
 from pocketface.embedding.load import SUFFIXES
@@ -26,6 +27,11 @@ def test_a_row_says_what_its_module_does(target: Target) -> None:
     assert set(target.options) <= set(vars(ExportOptions()))
     assert target.suffix in SUFFIXES  # what is written can be loaded
     assert TARGETS[target.name] is find_target(target.name) is target
+
+
+def test_the_commands_help_names_every_ending() -> None:
+    named = WEIGHTS_FILE.replace(",", "").split()
+    assert [word for word in named if word.startswith(".")] == list(SUFFIXES)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +120,8 @@ def test_the_table_is_printed_without_anything_else(option) -> None:
 def test_the_table_needs_nothing_of_what_the_targets_need() -> None:
     code = (
         "import sys\n"
-        "for name in ('torch', 'onnx', 'openvino', 'ncnn', 'pnnx'): sys.modules[name] = None\n"
+        "names = ('torch', 'onnx', 'openvino', 'ncnn', 'pnnx', 'ai_edge_litert')\n"
+        "for name in names: sys.modules[name] = None\n"
         "sys.argv = ['pocketface', 'export', '--targets']\n"
         "from pocketface.cli.main import main\nmain()"
     )

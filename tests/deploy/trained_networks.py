@@ -58,7 +58,7 @@ THRESHOLD = Threshold(
     flip=True,
 )
 
-NEEDS = {"openvino": ("openvino",), "ncnn": ("ncnn", "pnnx")}
+NEEDS = {"openvino": ("openvino",), "ncnn": ("ncnn", "pnnx"), "litert": ("ai_edge_litert",)}
 """Modules that a target needs and that the tests do without."""
 
 

@@ -13,6 +13,7 @@ from pocketface.cli.foreign import (
     StdOption,
     ThreadsOption,
 )
+from pocketface.cli.weights_file import WEIGHTS_FILE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def calibrate(
-    weights: Annotated[Path, typer.Argument(help="A .onnx, .safetensors, .pt or .pth file.")],
+    weights: Annotated[Path, typer.Argument(help=f"{WEIGHTS_FILE}.")],
     benchmark: Annotated[
         Path | None,
         typer.Option("--benchmark", help="Pairs: a .bin, an LFW pairs.txt, a JSON or TSV list."),

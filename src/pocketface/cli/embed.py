@@ -13,6 +13,7 @@ from pocketface.cli.foreign import (
     StdOption,
     ThreadsOption,
 )
+from pocketface.cli.weights_file import WEIGHTS_FILE
 
 _NAMED = 10
 """How many left-out images are named on the screen."""
@@ -23,9 +24,7 @@ def embed(
         Path,
         typer.Argument(help="A folder of images, a folder per person, or a .rec file."),
     ],
-    weights: Annotated[
-        Path, typer.Option("--weights", "-w", help="A .onnx, .safetensors, .pt or .pth file.")
-    ],
+    weights: Annotated[Path, typer.Option("--weights", "-w", help=f"{WEIGHTS_FILE}.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The .npz file to write.")] = Path(
         "embeddings.npz"
     ),

@@ -13,6 +13,7 @@ from pocketface.cli.foreign import (
     StdOption,
     ThreadsOption,
 )
+from pocketface.cli.weights_file import WEIGHTS_FILE
 
 _IJB = "IJB-B, IJB-C"
 _MEGAFACE = "MegaFace"
@@ -23,8 +24,7 @@ def evaluate(
     weights: Annotated[
         Path,
         typer.Argument(
-            help="A .onnx, .safetensors, .pt or .pth file; for MegaFace also a folder of features "
-            "in the devkit's format."
+            help=f"{WEIGHTS_FILE}; for MegaFace also a folder of features in the devkit's format."
         ),
     ],
     benchmark: Annotated[

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from pocketface.cli.weights_file import WEIGHTS_FILE
+
 if TYPE_CHECKING:
     from pocketface.detect.recognise import Recogniser
     from pocketface.embedding import Embedder
@@ -34,7 +36,7 @@ LargestOption = Annotated[
 ]
 WeightsOption = Annotated[
     Path,
-    typer.Option("--weights", "--model", "-w", help="A .onnx, .safetensors, .pt or .pth file."),
+    typer.Option("--weights", "--model", "-w", help=f"{WEIGHTS_FILE}."),
 ]
 GalleryOption = Annotated[
     str,

@@ -15,6 +15,7 @@ from pocketface.cli.foreign import (
     ThreadsOption,
 )
 from pocketface.cli.photographs import AlignedOption, LargestOption, QualityOption
+from pocketface.cli.weights_file import WEIGHTS_FILE
 
 SAME, DIFFERENT, UNDECIDED = 0, 1, 3
 """Exit codes; 2 is an error, as in every command."""
@@ -23,9 +24,7 @@ SAME, DIFFERENT, UNDECIDED = 0, 1, 3
 def verify(
     first: Annotated[Path, typer.Argument(metavar="A", help="A photograph or an aligned face.")],
     second: Annotated[Path, typer.Argument(metavar="B", help="Another one.")],
-    weights: Annotated[
-        Path, typer.Option("--weights", "-w", help="A .onnx, .safetensors, .pt or .pth file.")
-    ],
+    weights: Annotated[Path, typer.Option("--weights", "-w", help=f"{WEIGHTS_FILE}.")],
     far: Annotated[
         float, typer.Option("--far", help="False accept rate of the threshold to use.")
     ] = 1e-3,

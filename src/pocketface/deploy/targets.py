@@ -97,6 +97,15 @@ TARGETS = {
             ("output",),
             "pocketface.deploy.ncnn_export",
         ),
+        Target(
+            "litert",
+            ".tflite",
+            (),
+            ("train", "litert"),
+            "LiteRT",
+            ("input", "output", "batch"),
+            "pocketface.deploy.litert_export",
+        ),
     )
 }
 """All of them, by name."""
