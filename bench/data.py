@@ -64,7 +64,7 @@ def generated_records(path: Path) -> Path:
 def report_overhead(faces: Faces, passes: int) -> None:
     memory = [faces.encoded(i) for i in range(len(faces))]
     loader = FaceLoader(
-        faces, image_size=112, batch_size=BATCH, seed=0, augment=AugmentConfig(), workers=0
+        faces, image_size=112, global_batch=BATCH, seed=0, augment=AugmentConfig(), workers=0
     )
     rng = np.random.default_rng(0)
     seconds: dict[str, list[float]] = {name: [] for name in NAMES}

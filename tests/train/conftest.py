@@ -1,6 +1,9 @@
 """A training set and a recipe so small that a whole run takes a moment."""
 
 import json
+import os
+import socket
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -120,3 +123,48 @@ def _no_picture(request, monkeypatch) -> None:
 def every_step(monkeypatch) -> None:
     """A row of the log for every step, so that rows of two runs can be compared."""
     monkeypatch.setattr("pocketface.train.loop.LOG_EVERY", 1)
+
+
+@pytest.fixture
+def in_processes(tmp_path) -> Callable[..., list[str]]:
+    """Call `work(rank)` in processes that find what torchrun would have told them.
+
+    They are forked from this one, since to import torch takes seconds. Gives what each of them
+    failed with, "" where it did not.
+    """
+
+    def call(world: int, work: Callable[[int], Any]) -> list[str]:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        said = [tmp_path / f"said-{port}-{rank}" for rank in range(world)]
+        children = [
+            os.fork() or _become(rank, world, port, work, said[rank]) for rank in range(world)
+        ]
+        for child in children:
+            os.waitpid(child, 0)
+        return [path.read_text() if path.exists() else "killed" for path in said]
+
+    return call
+
+
+def _become(rank: int, world: int, port: int, work: Callable[[int], Any], said: Path) -> int:
+    """Be one of several processes to the end; never returns."""
+    os.environ |= {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "GROUP_RANK": "0",
+        "WORLD_SIZE": str(world),
+        "LOCAL_WORLD_SIZE": str(world),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "TORCHELASTIC_RUN_ID": "test",
+    }
+    failed = ""
+    try:
+        work(rank)
+    except BaseException as error:
+        failed = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
+    finally:
+        said.write_text(failed)
+        os._exit(bool(failed))

@@ -45,7 +45,7 @@ def batches(faces, epochs: int = 2, side: int = 32):
     """What the loop would show a teacher, augmented by the mirror alone."""
     config = AugmentConfig()
     loader = FaceLoader(
-        faces, image_size=side, batch_size=8, seed=0, augment=config, in_memory=True
+        faces, image_size=side, global_batch=8, seed=0, augment=config, in_memory=True
     )
     for epoch in range(epochs):
         for loaded in loader.epoch(epoch):

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from pocketface.data import FolderFaces, decode_rgb
@@ -24,7 +26,7 @@ PARTS = [field.name for field in fields(AugmentPlan)]
 
 
 def make(faces: FolderFaces, **options: object) -> FaceLoader:
-    given = {"image_size": 32, "batch_size": 8, "seed": 0, "augment": AUGMENT, "in_memory": True}
+    given = {"image_size": 32, "global_batch": 8, "seed": 0, "augment": AUGMENT, "in_memory": True}
     return FaceLoader(faces, **(given | options))
 
 
@@ -66,7 +68,7 @@ def test_images_are_those_of_the_indices(tiny_faces):
 
 
 def test_an_epoch_is_one_permutation_of_the_set(tiny_faces):
-    loader = make(tiny_faces, batch_size=6)
+    loader = make(tiny_faces, global_batch=6)
     assert loader.steps == 5
     seen = [torch.cat([b.indices for b in loader.epoch(epoch)]).tolist() for epoch in range(3)]
     assert all(sorted(order) == list(range(30)) for order in seen)
@@ -115,7 +117,7 @@ def test_plans_of_an_epoch_differ_and_are_not_the_orders_random_numbers(tiny_fac
 def test_two_shares_of_four_are_one_batch_of_eight(tiny_faces):
     whole = list(make(tiny_faces).epoch(2))
     halves = [
-        list(make(tiny_faces, batch_size=4, share=Share(rank, 2)).epoch(2)) for rank in (0, 1)
+        list(make(tiny_faces, global_batch=8, share=Share(rank, 2)).epoch(2)) for rank in (0, 1)
     ]
     assert len(whole) == len(halves[0]) == len(halves[1])
     for batch, left, right in zip(whole, *halves, strict=True):
@@ -134,7 +136,7 @@ def test_a_loader_in_this_process_gives_what_memory_gives(tiny_faces):
 
 def test_unreadable_images_are_left_out_by_name_alike_in_memory_and_not(broken_people):
     faces = FolderFaces(broken_people)
-    loaders = [make(faces, in_memory=in_memory, batch_size=6) for in_memory in (True, False)]
+    loaders = [make(faces, in_memory=in_memory, global_batch=6) for in_memory in (True, False)]
     left_out = 0
     for epoch in range(3):
         both = zip(*(loader.epoch(epoch) for loader in loaders), strict=True)
@@ -152,8 +154,8 @@ def test_unreadable_images_are_left_out_by_name_alike_in_memory_and_not(broken_p
 
 def test_an_unreadable_image_does_not_shift_the_others(broken_people):
     faces = FolderFaces(broken_people)
-    loader = make(faces, batch_size=30, in_memory=False)
-    whole = make(faces, batch_size=30).epoch(0)
+    loader = make(faces, global_batch=30, in_memory=False)
+    whole = make(faces, global_batch=30).epoch(0)
     (batch,) = loader.epoch(0)
     assert len(batch.labels) == 27
     for image, label, index in zip(batch.images, batch.labels, batch.indices, strict=True):
@@ -169,7 +171,7 @@ def test_a_batch_with_fewer_than_two_readable_images_is_an_error(tmp_path, tiny_
     shutil.copytree(tiny_people, root)
     for image in sorted(root.rglob("*.png"))[1:]:
         image.write_bytes(b"gone")
-    loader = make(FolderFaces(root), batch_size=30, in_memory=in_memory)
+    loader = make(FolderFaces(root), global_batch=30, in_memory=in_memory)
     with pytest.raises(
         DataError, match=r"only 1 of the 30 images .* The first: Person_0.*png: .*can"
     ):
@@ -221,7 +223,35 @@ def test_images_can_be_sent_to_workers(tiny_faces):
 
 def test_too_few_images_for_a_batch(tiny_faces):
     with pytest.raises(RecipeError, match=r"has 30 images, fewer than one batch of 32. Lower"):
-        make(tiny_faces, batch_size=16, share=Share(0, 2))
+        make(tiny_faces, global_batch=32, share=Share(0, 2))
+
+
+@given(batch=st.integers(2, 3000), world=st.integers(1, 40))
+def test_shares_are_the_whole_batch_and_as_equal_as_can_be(batch, world):
+    shares = [Share(rank, world) for rank in range(world)]
+    rows = [row for share in shares for row in range(batch)[share.rows(batch)]]
+    assert rows == list(range(batch))
+    sizes = [share.images(batch) for share in shares]
+    assert max(sizes) - min(sizes) <= 1
+    # The mean of the processes' weighted means is the mean over the batch.
+    for share, size in zip(shares, sizes, strict=True):
+        assert share.weight(batch) / world == pytest.approx(size / batch)
+    if batch % world == 0:
+        assert {share.weight(batch) for share in shares} == {1.0}
+
+
+def test_three_shares_of_a_batch_of_eight(tiny_faces):
+    (whole, *_) = make(tiny_faces).epoch(0)
+    parts = [next(make(tiny_faces, share=Share(rank, 3)).epoch(0)) for rank in range(3)]
+    assert [len(part.images) for part in parts] == [2, 3, 3]
+    assert [part.weight for part in parts] == [6 / 8, 9 / 8, 9 / 8]
+    assert torch.equal(torch.cat([part.images for part in parts]), whole.images)
+
+
+def test_too_many_processes_for_a_batch(tiny_faces):
+    make(tiny_faces, share=Share(3, 4))
+    with pytest.raises(RecipeError, match=r"batch of 8 .* small for 5 processes.* at most 4 pro"):
+        make(tiny_faces, share=Share(3, 5))
 
 
 def test_a_shift_of_the_whole_image_is_refused(tiny_faces):
@@ -232,8 +262,8 @@ def test_a_shift_of_the_whole_image_is_refused(tiny_faces):
 def test_identity_tells_other_data_and_other_batches(tiny_faces, tmp_path, coarse_people):
     ours = make(tiny_faces).identity
     assert ours == make(tiny_faces, seed=3, in_memory=False).identity
-    assert ours == make(tiny_faces, batch_size=4, share=Share(1, 2)).identity
-    assert ours != make(tiny_faces, batch_size=4).identity
+    assert ours == make(tiny_faces, global_batch=8, share=Share(1, 2)).identity
+    assert ours != make(tiny_faces, global_batch=4).identity
     fewer = FolderFaces(coarse_people(tmp_path / "five", people=5, images=6))
     assert make(fewer).identity["images"] == ours["images"]
     assert make(fewer).identity != ours

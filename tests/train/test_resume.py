@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from pocketface.errors import RecipeError, StoppedError, WeightsError
-from pocketface.train.checkpoint import load_checkpoint
+from pocketface.train.checkpoint import load_checkpoint, save_checkpoint
 from pocketface.train.log import read_metrics
 from pocketface.train.recipe import Recipe
 from pocketface.train.step import TrainingStep
@@ -295,3 +295,24 @@ def test_another_recipe_is_refused(lesson, tmp_path, train_run):
     with pytest.raises(RecipeError, match="epochs: 3 here, 1 there"):
         train_run(lesson, run, resume=True)
     assert load_checkpoint(run / "last.ckpt").position.epoch == 1
+
+
+def test_a_run_keeps_its_global_batch_from_any_checkpoint(tmp_path, tiny_recipe, train_run):
+    whole = train_run(tiny_recipe(batch_size=10), tmp_path / "whole").run
+    # What two processes would have left, before the newest keys of a recipe were known.
+    left = load_checkpoint(whole / "checkpoints" / "step_000000006.ckpt")
+    left.recipe["batch_size"] = 5
+    del left.recipe["compile"]
+    path = save_checkpoint(tmp_path / "two", left)
+    recipe = tiny_recipe(batch_size=5)
+    run = train_run(recipe, tmp_path / "run", resume=True, checkpoint=path).run
+    saved = load_checkpoint(run / "last.ckpt")
+    assert saved.global_batch == 10
+    assert saved.position.images == 90
+    for name, value in load_checkpoint(whole / "last.ckpt").states["backbone"].items():
+        assert torch.equal(value, saved.states["backbone"][name]), name
+    assert [row["learning_rate"] for row in read_metrics(run)] == [
+        row["learning_rate"] for row in read_metrics(whole) if row["step"] > 6
+    ]
+    # Going on from there needs the global batch no less.
+    assert train_run(recipe, run, resume="auto").position.images == 90

@@ -95,12 +95,12 @@ def test_groups_are_spread_over_the_batch():
 def test_two_shares_are_one_batch_and_each_has_groups(tiny_faces):
     def loader(size: int, share: Share) -> FaceLoader:
         return FaceLoader(
-            tiny_faces, image_size=32, batch_size=size, seed=0, augment=AugmentConfig(),
+            tiny_faces, image_size=32, global_batch=size, seed=0, augment=AugmentConfig(),
             share=share, in_memory=True, balanced_share=0.5, per_person=4,
         )  # fmt: skip
 
     whole = list(loader(16, Share()).epoch(0))
-    halves = [list(loader(8, Share(rank, 2)).epoch(0)) for rank in (0, 1)]
+    halves = [list(loader(16, Share(rank, 2)).epoch(0)) for rank in (0, 1)]
     assert len(whole) == 1
     joined = [*halves[0][0].indices.tolist(), *halves[1][0].indices.tolist()]
     assert joined == whole[0].indices.tolist()

@@ -90,6 +90,22 @@ def test_resume_needs_a_run_and_a_run_needs_resume(place):
         call("train", "tiny.yaml", "--out", "run", "--resume", "--seed", 1)
 
 
+def test_auto_resume_begins_and_goes_on(place):
+    first, _ = call("train", "tiny.yaml", "--out", "run", "--auto-resume", "--json")
+    assert json.loads(first)["steps"] == 3
+    weights = place / "run" / "last.safetensors"
+    before = weights.stat().st_mtime_ns
+    again, _ = call("train", "tiny.yaml", "--out", "run", "--auto-resume", "--json")
+    assert json.loads(again)["steps"] == 3
+    # There was nothing left to do.
+    assert weights.stat().st_mtime_ns == before
+    with pytest.raises(RecipeError, match="seed: 1 here, 0 there"):
+        call("train", "tiny.yaml", "--out", "run", "--auto-resume", "--seed", 1)
+    checkpoint = ["--checkpoint", "run/last.ckpt"]
+    with pytest.raises(RecipeError, match=r"--auto-resume .* newest checkpoint"):
+        call("train", "tiny.yaml", "--out", "run", "--auto-resume", *checkpoint)
+
+
 def test_checkpoint_means_resume(place):
     call("train", "tiny.yaml", "--out", "run", "--quiet")
     first = "run/checkpoints/step_000000000.ckpt"

@@ -1,7 +1,7 @@
 """`pocketface train` and `pocketface distill`: a recipe becomes a run."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -18,6 +18,9 @@ People = Annotated[
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="The run's folder. [runs/<recipe>]")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]
+AutoResume = Annotated[
+    bool, typer.Option("--auto-resume", help="Go on with the run in --out if there is one.")
+]
 Checkpoint = Annotated[
     Path | None, typer.Option("--checkpoint", help="Go on from this one, not from last.ckpt.")
 ]
@@ -43,6 +46,14 @@ Change = Annotated[
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, mps")]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads of torch.")]
+ProcessTimeout = Annotated[
+    float,
+    typer.Option(
+        "--process-timeout",
+        min=0.01,
+        help="Minutes that one of several processes waits for the others at a step.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print the result only.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -53,6 +64,7 @@ def train(
     people: People = None,
     out: Out = None,
     resume: Resume = False,
+    auto_resume: AutoResume = False,
     checkpoint: Checkpoint = None,
     init: Init = None,
     genotype: Cells = None,
@@ -63,15 +75,19 @@ def train(
     change: Change = None,
     device: Device = "auto",
     threads: Threads = None,
+    process_timeout: ProcessTimeout = 10.0,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
     """Train a network on faces: a teacher, or a student alone.
 
-    With --init it starts from given weights. Ctrl-C saves the run; --resume goes on.
+    With --init it starts from given weights. Ctrl-C saves the run; --resume goes on. Under torchrun
+    several processes share the work; a run may go on with another number of them.
     """
     changes = _changes(data, people, init, genotype, validate, images, epochs, seed, change)
-    _run(recipe, changes, out, resume, checkpoint, device, threads, quiet, json)
+    going_on = _going_on(resume, auto_resume, checkpoint)
+    how = {"device": device, "threads": threads, "process_timeout": process_timeout}
+    _run(recipe, changes, out, going_on, checkpoint, how, quiet, json)
 
 
 def distill(
@@ -117,6 +133,7 @@ def distill(
     people: People = None,
     out: Out = None,
     resume: Resume = False,
+    auto_resume: AutoResume = False,
     checkpoint: Checkpoint = None,
     init: Init = None,
     genotype: Cells = None,
@@ -127,6 +144,7 @@ def distill(
     change: Change = None,
     device: Device = "auto",
     threads: Threads = None,
+    process_timeout: ProcessTimeout = 10.0,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -159,7 +177,9 @@ def distill(
                 "no teacher: give --teacher WEIGHTS or --teacher RUN_FOLDER --multi-step, "
                 "or a recipe with a section 'distill'. Without a teacher: pocketface train."
             )
-    _run(recipe, changes, out, resume, checkpoint, device, threads, quiet, json)
+    going_on = _going_on(resume, auto_resume, checkpoint)
+    how = {"device": device, "threads": threads, "process_timeout": process_timeout}
+    _run(recipe, changes, out, going_on, checkpoint, how, quiet, json)
 
 
 def _changes(
@@ -192,14 +212,27 @@ def _changes(
     return changes
 
 
+def _going_on(resume: bool, auto_resume: bool, checkpoint: Path | None) -> bool | Literal["auto"]:
+    """What `carry_out` calls `resume`."""
+    from pocketface.errors import RecipeError
+
+    if not auto_resume:
+        return resume or checkpoint is not None
+    if checkpoint is not None:
+        raise RecipeError(
+            "--auto-resume goes on from the newest checkpoint, and each restart would go back to "
+            "--checkpoint. Go on from it once with --checkpoint alone."
+        )
+    return "auto"
+
+
 def _run(
     name: str,
     changes: dict[str, Any],
     out: Path | None,
-    resume: bool,
+    resume: bool | Literal["auto"],
     checkpoint: Path | None,
-    device: str,
-    threads: int | None,
+    how: dict[str, Any],
     quiet: bool,
     json: bool,
 ) -> None:
@@ -210,10 +243,9 @@ def _run(
     result = carry_out(
         recipe,
         run,
-        resume=resume or checkpoint is not None,
+        resume=resume,
         checkpoint=checkpoint,
-        device=device,
-        threads=threads,
+        **how,
         quiet=quiet or json,
     )
     if result is None:

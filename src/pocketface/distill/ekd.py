@@ -73,6 +73,8 @@ class RankAgreement(DistillationLoss):
         momentum: what a threshold keeps of itself at each batch; the first batch sets it.
     """
 
+    gathers = True
+
     student_thresholds: Tensor
     teacher_thresholds: Tensor
     started: Tensor

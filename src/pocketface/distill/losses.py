@@ -13,7 +13,9 @@ class DistillationLoss(nn.Module, ABC):
     """Compares a student with its teacher on one batch.
 
     A subclass gives its terms by name, each already multiplied by its weight; the training loss
-    is the head's loss plus their sum. `needs_stages` says whether it looks at the four maps.
+    is the head's loss plus their sum. `needs_stages` says whether it looks at the four maps,
+    `gathers` whether its terms are those of all processes' images, the same in each process, and
+    not means over this process's own.
 
     Its parameters are trained with the student; they and its buffers are kept in checkpoints, and
     none of them goes into a weights file. What it learns from a batch without gradient it learns in
@@ -21,6 +23,7 @@ class DistillationLoss(nn.Module, ABC):
     """
 
     needs_stages: bool = False
+    gathers: bool = False
 
     @abstractmethod
     def forward(self, student: Outputs, teacher: Outputs, labels: Tensor) -> dict[str, Tensor]:

@@ -54,6 +54,8 @@ class RelationalDistillation(DistillationLoss):
         angle_images: see above.
     """
 
+    gathers = True
+
     def __init__(
         self, distance_weight: float = 25.0, angle_weight: float = 50.0, *, angle_images: int = 64
     ) -> None:

@@ -64,7 +64,7 @@ class HalvesLoader:
             half: FaceLoader(
                 part,
                 image_size=pixels,
-                batch_size=config.batch_size,
+                global_batch=config.batch_size,
                 seed=seed,
                 augment=AugmentConfig(mirror=mirror, shift=shift),
                 workers=config.data.workers,

@@ -29,6 +29,7 @@ from pocketface.train.inherit import inherit_head
 from pocketface.train.loader import FaceLoader, Share
 from pocketface.train.log import Screen
 from pocketface.train.objective import Objective
+from pocketface.train.processes import first_goes_first
 from pocketface.train.recipe import Recipe
 from pocketface.train.teachers import create_teacher
 
@@ -75,9 +76,17 @@ def check_compiler(recipe: Recipe, device: torch.device) -> None:
 
 
 def build_loader(
-    recipe: Recipe, faces: Faces, image_size: int, fabric: Fabric, quiet: bool
+    recipe: Recipe,
+    faces: Faces,
+    image_size: int,
+    fabric: Fabric,
+    quiet: bool,
+    global_batch: int | None = None,
 ) -> FaceLoader:
     """The batches, this process's share of them; decodes them into memory if the recipe says so.
+
+    A run that goes on keeps the `global_batch` that it was begun with; a new one takes the
+    recipe's batch for each process.
 
     Raises:
         RecipeError: as `FaceLoader`.
@@ -87,7 +96,7 @@ def build_loader(
         return FaceLoader(
             faces,
             image_size=image_size,
-            batch_size=recipe.batch_size,
+            global_batch=global_batch or recipe.batch_size * fabric.world_size,
             seed=recipe.seed,
             augment=recipe.augment,
             share=Share(fabric.global_rank, fabric.world_size),
@@ -110,7 +119,7 @@ def build_teacher(
     """
     if recipe.distill is None:
         return None
-    with fabric.rank_zero_first():
+    with first_goes_first(fabric):
         return create_teacher(
             recipe.distill,
             faces,

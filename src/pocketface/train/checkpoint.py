@@ -54,6 +54,11 @@ class Checkpoint:
     recipe: dict[str, Any] = field(default_factory=dict)
     batches: dict[str, int | str] = field(default_factory=dict)
 
+    @property
+    def global_batch(self) -> int:
+        """Images per step over all processes: they belong to the run, however many share them."""
+        return int(self.batches["global batch"])
+
 
 def save_checkpoint(run: Path, checkpoint: Checkpoint, keep: int = 2) -> Path:
     """Write a checkpoint into `run`, point `last.ckpt` to it, and remove all but the `keep` newest.

@@ -39,20 +39,40 @@ class LoadedBatch:
         labels: int64 (n,).
         indices: int64 (n,), positions in the training set.
         plan: how each image is to be augmented.
+        weight: what a mean over this share counts for where the means of all processes are
+            averaged, so that every image of the global batch counts alike; see `Share`.
     """
 
     images: Tensor
     labels: Tensor
     indices: Tensor
     plan: AugmentPlan
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
 class Share:
-    """Which part of every global batch this process takes: the `rank`-th of `world`."""
+    """Which part of every global batch this process takes: the `rank`-th of `world`.
+
+    The parts differ by one image at most; where the batch divides evenly they are equal.
+    """
 
     rank: int = 0
     world: int = 1
+
+    def rows(self, global_batch: int) -> slice:
+        """The rows of a global batch that are this process's; all processes' in turn are all."""
+        first, end = (each * global_batch // self.world for each in (self.rank, self.rank + 1))
+        return slice(first, end)
+
+    def images(self, global_batch: int) -> int:
+        """How many these are."""
+        rows = self.rows(global_batch)
+        return len(range(rows.start, rows.stop))
+
+    def weight(self, global_batch: int) -> float:
+        """How many images this share has, over those of a mean share; 1 where all are equal."""
+        return self.images(global_batch) * self.world / global_batch
 
 
 class FaceImages(Dataset[npt.NDArray[np.uint8]]):
@@ -98,7 +118,7 @@ class FaceLoader:
     Args:
         faces: the training set.
         image_size: S, in pixels.
-        batch_size: images per process and step.
+        global_batch: images per step, over all processes.
         seed: of order and augmentation.
         augment: what is drawn for each image.
         share: this process's part.
@@ -110,8 +130,9 @@ class FaceLoader:
         progress: hears how many images were decoded into memory.
 
     Raises:
-        RecipeError: if the set holds fewer images than one global batch, images would be
-            shifted by their whole size, or the groups cannot be had.
+        RecipeError: if the set holds fewer images than one global batch, a process would get
+            fewer than two, images would be shifted by their whole size, or the groups cannot be
+            had.
     """
 
     def __init__(
@@ -119,7 +140,7 @@ class FaceLoader:
         faces: Faces,
         *,
         image_size: int,
-        batch_size: int,
+        global_batch: int,
         seed: int,
         augment: AugmentConfig,
         share: Share = Share(),
@@ -132,8 +153,7 @@ class FaceLoader:
     ) -> None:
         self.images = FaceImages(faces, image_size)
         self.labels = np.asarray(faces.labels, np.int64)
-        self.batch_size = batch_size
-        self.global_batch = batch_size * share.world
+        self.global_batch = global_batch
         self.seed = seed
         self.augment = augment
         self.share = share
@@ -148,6 +168,12 @@ class FaceLoader:
             raise RecipeError(
                 f"the training set has {len(faces)} images, fewer than one batch of "
                 f"{self.global_batch}. Lower batch_size or add images."
+            )
+        if self.global_batch < 2 * share.world:
+            raise RecipeError(
+                f"a batch of {self.global_batch} images is too small for {share.world} processes: "
+                "each needs two images, for batch normalisation. Start at most "
+                f"{self.global_batch // 2} processes."
             )
         if augment.shift >= image_size:
             raise RecipeError(
@@ -182,8 +208,8 @@ class FaceLoader:
             DataError: if fewer than two images of a batch can be read: batch normalisation needs
                 two.
         """
-        first = self.share.rank * self.batch_size
-        rows = slice(first, first + self.batch_size)
+        rows = self.share.rows(self.global_batch)
+        weight = self.share.weight(self.global_batch)
         steps = range(start, self.steps)
         shares = [batch[rows] for batch in self.sampler.batches(epoch, start)]
         if self.memory is not None:
@@ -204,7 +230,7 @@ class FaceLoader:
                     )
                 indices, plan = indices[readable], plan.part(readable)
             labels = torch.from_numpy(self.labels[indices])
-            yield LoadedBatch(images, labels, torch.from_numpy(indices), plan)
+            yield LoadedBatch(images, labels, torch.from_numpy(indices), plan, weight)
 
     def _from_memory(
         self, memory: npt.NDArray[np.uint8], shares: Sequence[Indices]

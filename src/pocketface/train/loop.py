@@ -25,11 +25,12 @@ from pocketface.train.divergence import check_loss, check_weights
 from pocketface.train.feed import Feed
 from pocketface.train.fit import fit_projection
 from pocketface.train.log import RunLog, Screen
+from pocketface.train.processes import all_wait
 from pocketface.train.recipe import Recipe
 from pocketface.train.schedule import learning_rate
 from pocketface.train.sources import describe_faces, open_sources
 from pocketface.train.step import TrainingStep
-from pocketface.train.stop import StopRequest, agree, stopped
+from pocketface.train.stop import Agreement, StopRequest, stopped
 from pocketface.train.validation import Validator
 from pocketface.train.window import LogWindow
 
@@ -54,13 +55,22 @@ class Trainer:
         run: its folder.
         fabric: device, precision and processes.
         quiet: print nothing.
+        global_batch: images per step over all processes, of a run that goes on; none: the recipe's
+            for each process.
 
     Raises:
         RecipeError, DataError, WeightsError: before the first step, if the recipe cannot be
             carried out.
     """
 
-    def __init__(self, recipe: Recipe, run: Path, fabric: Fabric, quiet: bool = False) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        run: Path,
+        fabric: Fabric,
+        quiet: bool = False,
+        global_batch: int | None = None,
+    ) -> None:
         self.recipe = recipe
         self.run = run
         self.fabric = fabric
@@ -71,7 +81,9 @@ class Trainer:
         backbone = build_backbone(recipe, generator)
         self.preprocessing = preprocessing_of(recipe, backbone)
         self.validator = Validator(recipe.validation, self.preprocessing)
-        self.loader = build_loader(recipe, self.faces, backbone.image_size, fabric, self.quiet)
+        self.loader = build_loader(
+            recipe, self.faces, backbone.image_size, fabric, self.quiet, global_batch
+        )
         inherited = build_inherited(recipe, self.faces)
         teacher = build_teacher(recipe, self.faces, backbone, fabric, self.quiet)
         people = len(self.faces.people)
@@ -84,6 +96,7 @@ class Trainer:
         )
         self.step.teacher = teacher
         self.feed = Feed(self.loader, self.step)
+        self.agree = Agreement(fabric)
         self.position = Position()
         self.validation: dict[str, float] = {}
         self.told: set[str] = set()
@@ -97,8 +110,7 @@ class Trainer:
         """Go on from `checkpoint`.
 
         Raises:
-            RecipeError: if the batches would be others, since the data or the number of processes
-                changed.
+            RecipeError: if the batches would be others, since the data changed.
         """
         runs.refuse_other_batches(self.run, self.loader.identity, checkpoint.batches)
         self.step.restore(checkpoint.states)
@@ -139,7 +151,8 @@ class Trainer:
             with StopRequest() as stop:
                 while position.epoch < recipe.epochs:
                     self._epoch(log, screen, stop)
-                    self._end_epoch(log, screen)
+                    with all_wait(self.fabric):
+                        self._end_epoch(log, screen)
         finally:
             screen.close()
             if log is not None:
@@ -164,7 +177,7 @@ class Trainer:
             screen.advance(self.loader.global_batch)
             due = position.step % LOG_EVERY == 0 or position.step_in_epoch == self.loader.steps
             overdue = time.monotonic() - saved > recipe.checkpoint_minutes * 60
-            late, asked = agree(self.fabric, row_due=due, late=overdue, asked=stop.asked)
+            late, asked = self.agree(row_due=due, late=overdue, asked=stop.asked)
             if due or late or asked:
                 self._write_row(log, window, rate)
                 window = LogWindow()
@@ -182,6 +195,7 @@ class Trainer:
         position.seconds += window.seconds
         epoch = position.epoch + position.step_in_epoch / self.loader.steps
         if log is not None:
+            values |= {"processes": float(self.fabric.world_size)}
             log.write(position.step, values | {"learning_rate": rate, "epoch": epoch})
 
     def _check_weights(self) -> None:

@@ -55,7 +55,11 @@ class Objective(nn.Module):
         )
 
     def forward(
-        self, inputs: Tensor, labels: Tensor, teacher: Outputs | None = None
+        self,
+        inputs: Tensor,
+        labels: Tensor,
+        teacher: Outputs | None = None,
+        weight: float = 1.0,
     ) -> tuple[dict[str, Tensor], Tensor | None]:
         """Loss terms, and the mean cosine to the teacher for the log, where it can be taken.
 
@@ -63,19 +67,23 @@ class Objective(nn.Module):
             inputs: float (N, 3, S, S), normalised.
             labels: int64 (N,).
             teacher: what the teacher gave for the same batch; needed if it is to teach.
+            weight: what a mean over these images counts for in the mean over processes. A term
+                that gathers the images of all processes is the same in each and takes none.
         """
         student = self._student(inputs)
         terms: dict[str, Tensor] = {}
         if self.head is not None:
-            terms["margin"] = self.head(student.embeddings, labels)
+            terms["margin"] = self.head(student.embeddings, labels) * weight
         if self.distillation is None or teacher is None:
             return terms, None
         if self.projection is not None:
             student, teacher = self.projection(student, teacher)
-        terms |= self.distillation(student, teacher, labels)
+        lessons = self.distillation(student, teacher, labels)
+        own = 1.0 if self.distillation.gathers else weight
+        terms |= {name: term * own for name, term in lessons.items()}
         if student.embeddings.shape != teacher.embeddings.shape:
             return terms, None
-        return terms, mean_cosine(student.embeddings.detach(), teacher.embeddings)
+        return terms, mean_cosine(student.embeddings.detach(), teacher.embeddings) * weight
 
     def _student(self, inputs: Tensor) -> Outputs:
         embeddings, stages = self._forward_stages(inputs)

@@ -94,7 +94,8 @@ def refuse_other_batches(
     ]
     if changed:
         raise RecipeError(
-            f"{run} was begun with other training images, or another number of processes; it "
-            "cannot go on with these:\n  " + "\n  ".join(changed) + "\n"
+            f"{run} was begun with other training images; it cannot go on with these:\n  "
+            + "\n  ".join(changed)
+            + "\n"
             "Give the same again, or begin a new run with another --out."
         )

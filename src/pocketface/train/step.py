@@ -96,7 +96,7 @@ class TrainingStep:
         """Learn from a batch; gives loss terms, gradient norm and the like by name."""
         batch, targets = ready.batch, ready.targets
         inputs = normalise(batch.images, self.preprocessing)
-        terms, cosine = self._wrapped(inputs, batch.labels, targets)
+        terms, cosine = self._wrapped(inputs, batch.labels, targets, ready.loaded.weight)
         loss = torch.stack(list(terms.values())).sum()
         for optimiser in self._wrapped_optimisers:
             optimiser.zero_grad(set_to_none=True)
