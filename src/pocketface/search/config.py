@@ -133,6 +133,12 @@ class SearchConfig(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _the_head_is_whole(self) -> "SearchConfig":
+        if self.head is not None and self.head.sharded:
+            raise ValueError("head.sharded is for training: a search is one process. Leave it away")
+        return self
+
+    @model_validator(mode="after")
     def _the_warm_up_ends(self) -> "SearchConfig":
         if self.architecture.warm_up_epochs >= self.epochs:
             raise ValueError(

@@ -20,11 +20,11 @@ from pocketface.distill import (
     Teacher,
 )
 from pocketface.errors import RecipeError
-from pocketface.heads import create_head
-from pocketface.heads.margin import MarginHead
+from pocketface.heads import MarginHead, create_head, create_sharded_head
 from pocketface.models import create_model
 from pocketface.models.backbone import Backbone
 from pocketface.preprocessing import Preprocessing
+from pocketface.train.head_states import Head
 from pocketface.train.inherit import inherit_head
 from pocketface.train.loader import FaceLoader, Share
 from pocketface.train.log import Screen
@@ -154,9 +154,13 @@ def build_objective(
     There is no head where the distillation takes its place, or where nobody is known. `inherited`
     is the teacher's.
     """
-    head = None
+    head: Head | None = None
     if people and (recipe.distill is None or not recipe.distill.replaces_head):
-        head = create_head(recipe.head, backbone.embedding_size, people, generator)
+        size = backbone.embedding_size
+        if recipe.head.sharded:
+            head = create_sharded_head(recipe.head, size, people, generator, seed=recipe.seed)
+        else:
+            head = create_head(recipe.head, size, people, generator)
     if recipe.distill is None or teacher is None:
         return Objective(backbone, head, compiled=recipe.compile)
     projection = _projection(recipe.distill, backbone, teacher, generator)

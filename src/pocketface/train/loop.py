@@ -117,7 +117,7 @@ class Trainer:
         self.position = replace(checkpoint.position)
 
     def checkpoint(self) -> Checkpoint:
-        """Everything that `restore` needs."""
+        """Everything that `restore` needs, on the first process; all must call this together."""
         return Checkpoint(
             self.step.states(),
             self.position,
@@ -206,9 +206,14 @@ class Trainer:
         position = self.position
         position.epoch += 1
         position.step_in_epoch = 0
+        if self.fabric.is_global_zero:
+            self._measure_and_keep(log, screen)
+        self.save()
+
+    def _measure_and_keep(self, log: RunLog | None, screen: Screen) -> None:
+        """What the first process does at an epoch's end, before it saves."""
+        position = self.position
         ended = position.epoch == self.recipe.epochs
-        if not self.fabric.is_global_zero:
-            return
         if self.validator.due(position.epoch) or (ended and self.validator.benchmarks):
             self.validation = self.validator.measure(self.backbone)
             mean = self.validation["mean"]
@@ -224,7 +229,6 @@ class Trainer:
         if ended:
             self._save_weights(self.run / runs.LAST)
         self._tell_unreadable(screen)
-        self.save()
 
     def _tell_unreadable(self, screen: Screen) -> None:
         """Say which images were found unreadable since the last time."""
@@ -236,9 +240,10 @@ class Trainer:
         self.told |= set(fresh)
 
     def save(self) -> None:
-        """Write a checkpoint; does nothing but on the first process."""
+        """Write a checkpoint on the first process; all must call this together."""
+        checkpoint = self.checkpoint()
         if self.fabric.is_global_zero:
-            save_checkpoint(self.run, self.checkpoint())
+            save_checkpoint(self.run, checkpoint)
 
     def _save_weights(self, path: Path) -> None:
         data = self.recipe.data
@@ -272,6 +277,7 @@ class Trainer:
             global_batch=self.loader.global_batch,
         )
         self.step.set_rate(rate)
+        self.step.set_number(self.position.step)
         return rate
 
     def _description(self) -> str:

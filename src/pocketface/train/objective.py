@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pocketface.distill.losses import DistillationLoss, mean_cosine
 from pocketface.distill.projection import Projection
 from pocketface.distill.teacher import Outputs
-from pocketface.heads.margin import MarginHead
+from pocketface.heads import MarginHead, ShardedHead, leave_to_itself
 from pocketface.models.backbone import Backbone
 
 
@@ -20,7 +20,8 @@ class Objective(nn.Module):
 
     Attributes:
         backbone: the student.
-        head: the margin-softmax classifier; None where the distillation is all there is.
+        head: the margin-softmax classifier, whole or this process's part of it; None where the
+            distillation is all there is.
         distillation: what a teacher adds, or None.
         projection: what brings embeddings of student and teacher to one size for the distillation;
             None where they have it.
@@ -35,7 +36,7 @@ class Objective(nn.Module):
     def __init__(
         self,
         backbone: Backbone,
-        head: MarginHead | None,
+        head: MarginHead | ShardedHead | None,
         distillation: DistillationLoss | None = None,
         projection: Projection | None = None,
         *,
@@ -48,6 +49,7 @@ class Objective(nn.Module):
         self.head = head
         self.distillation = distillation
         self.projection = projection
+        leave_to_itself(self)
         # Of the bound method: a compiled module would be a second owner of the parameters.
         stages = backbone.forward_stages
         self._forward_stages: Callable[[Tensor], tuple[Tensor, list[Tensor]]] = (

@@ -124,6 +124,16 @@ class Recipe(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _a_sharded_head_is_used(self) -> "Recipe":
+        if self.head.sharded and self.distill is not None and self.distill.replaces_head:
+            raise ValueError(
+                f"head.sharded needs a head, and distill.loss {self.distill.loss} classifies "
+                "people itself, with centres that each process holds whole. Set head.sharded: "
+                "false, or choose another loss."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _warm_up_ends(self) -> "Recipe":
         if self.schedule.warm_up_epochs >= self.epochs:
             raise ValueError(

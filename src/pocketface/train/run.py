@@ -17,7 +17,7 @@ _SIGNS = (LINK, BEST, LAST, "milestones")
 """What shows that a folder holds a run; one that was stopped before its first checkpoint has none
 of these, and may be begun again."""
 
-_OUTCOME_FREE = ("data.workers", "data.in_memory", "checkpoint_minutes")
+_OUTCOME_FREE = ("data.workers", "data.in_memory", "head.sharded", "checkpoint_minutes")
 
 
 def milestone_path(run: Path, epoch: int) -> Path:

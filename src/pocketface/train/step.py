@@ -9,11 +9,19 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from pocketface.distill import FaceBatch, Outputs, Teacher
+from pocketface.heads import ShardedHead
 from pocketface.models.normalise import normalise
 from pocketface.preprocessing import Preprocessing
 from pocketface.train.augment import AugmentConfig, augment
+from pocketface.train.head_states import (
+    head_state,
+    optimiser_state,
+    restore_head,
+    restore_optimiser,
+)
 from pocketface.train.loader import LoadedBatch
 from pocketface.train.objective import Objective
+from pocketface.train.row_sgd import RowSGD
 from pocketface.train.schedule import OptimiserConfig
 
 _OPTIMISERS = ("backbone_optimiser", "head_optimiser")
@@ -127,30 +135,43 @@ class TrainingStep:
             for group in optimiser.param_groups:
                 group["lr"] = rate
 
+    def set_number(self, number: int) -> None:
+        """Say how many steps were taken before the next one; the head's draws depend on it."""
+        if isinstance(self.objective.head, ShardedHead):
+            self.objective.head.step = number
+
     def _named_optimisers(self) -> list[tuple[str, torch.optim.Optimizer]]:
         return list(zip(_OPTIMISERS, self.optimisers, strict=False))
 
     def states(self) -> dict[str, dict[str, Any]]:
-        """The states of networks, optimisers and precision, by name."""
+        """The states of networks, optimisers and precision, by name.
+
+        All processes must call this together. The first one gets them whole; in the others what
+        stands for a sharded head is empty.
+        """
+        head = self.objective.head
         return {
             "backbone": self.objective.backbone.state_dict(),
-            "head": _state(self.objective.head),
+            "head": head_state(head),
             "distillation": _state(self.objective.distillation),
             "projection": _state(self.objective.projection),
             **{name: {} for name in _OPTIMISERS},
-            **{name: each.state_dict() for name, each in self._named_optimisers()},
+            **{name: optimiser_state(each, head) for name, each in self._named_optimisers()},
             "precision": self.fabric.strategy.precision.state_dict(),
         }
 
     def restore(self, states: dict[str, dict[str, Any]]) -> None:
-        """Take over what `states` gave."""
+        """Take over what `states` gave on the first process, whatever the number of processes."""
+        head = self.objective.head
         self.objective.backbone.load_state_dict(states["backbone"])
-        for name in ("head", "distillation", "projection"):
+        if head is not None:
+            restore_head(head, states["head"])
+        for name in ("distillation", "projection"):
             module = getattr(self.objective, name)
             if module is not None:
                 module.load_state_dict(states[name])
         for name, optimiser in self._named_optimisers():
-            optimiser.load_state_dict(states[name])
+            restore_optimiser(optimiser, head, states[name])
         self.fabric.strategy.precision.load_state_dict(states["precision"])
 
 
@@ -163,7 +184,7 @@ def _learning(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
 
 
 def _sgd(config: OptimiserConfig, parameters: list[nn.Parameter]) -> torch.optim.SGD:
-    return torch.optim.SGD(
+    return RowSGD(
         parameters,
         lr=config.learning_rate,
         momentum=config.momentum,
