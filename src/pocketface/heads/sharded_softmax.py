@@ -142,7 +142,7 @@ class _Shard:
         return rows / lengths, lengths
 
     def _logits(self, block: slice, here: slice, centres: Tensor) -> Tensor:
-        logits = (self.question.scale * self.units) @ centres.T
+        logits: Tensor = (self.question.scale * self.units) @ centres.T
         logits[self.here[here], self.columns[here] - block.start] = self.targets[here]
         return logits
 
