@@ -1,17 +1,12 @@
 """Two gloo processes on the CPU against one process that does the work of both."""
 
-import os
 import signal
-import socket
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from lightning_fabric import Fabric
+from torchrun import finish, start, write
 
 from pocketface.models.normalise import normalise
 from pocketface.models.weights import load_backbone
@@ -22,34 +17,6 @@ from pocketface.train.log import read_metrics
 from pocketface.train.loop import Trainer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-
-
-def start(recipe: Path, run: Path, *options: str) -> subprocess.Popen[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    return subprocess.Popen(
-        [
-            *[sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"],
-            *["--master_addr", "127.0.0.1", "--master_port", str(port)],
-            *["-m", "pocketface", "train", str(recipe), "--out", str(run)],
-            *["--device", "cpu", "--threads", "1", "--quiet", *options],
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> None:
-    _, said = process.communicate(timeout=400)
-    assert process.returncode == 0, said
-
-
-def write(path: Path, content: dict[str, object]) -> Path:
-    path.write_text(yaml.safe_dump(content))
-    return path
 
 
 def test_one_step_of_two_processes_is_the_mean_of_the_halves(tmp_path, tiny_content, tiny_recipe):

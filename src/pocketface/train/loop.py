@@ -286,5 +286,14 @@ class Trainer:
             f"{self.recipe.model.architecture} ({parameters:,} parameters), "
             f"{describe_faces(self.faces)}, "
             f"{self.recipe.epochs} epochs of {self.loader.steps} steps of "
-            f"{self.loader.global_batch} images on {self.fabric.device}"
+            f"{self.loader.global_batch} images on {self.fabric.device}{self._shares()}"
         )
+
+    def _shares(self) -> str:
+        """How several processes share a batch, "" where there is one."""
+        world, batch = self.fabric.world_size, self.loader.global_batch
+        if world == 1:
+            return ""
+        least, most = batch // world, -(-batch // world)
+        each = f"{least}" if least == most else f"{least} or {most}"
+        return f", shared by {world} processes of {each} each"
