@@ -7,13 +7,13 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from lightning_fabric import Fabric
 from PIL import Image
 
 from pocketface.card import ModelCard
 from pocketface.data import FolderFaces, decode_rgb
 from pocketface.distill import (
     CachedTeacher,
-    EmbeddingCache,
     FaceBatch,
     LiveTeacher,
     MultiStepTeacher,
@@ -23,21 +23,21 @@ from pocketface.embedding.load import load_embedder
 from pocketface.embedding.onnx_embedder import OnnxEmbedder
 from pocketface.embedding.self_description import SelfDescription
 from pocketface.embedding.torch_embedder import TorchEmbedder
-from pocketface.errors import DataError, RecipeError, StoppedError, WeightsError
+from pocketface.errors import RecipeError, StoppedError, WeightsError
 from pocketface.models import create_model
 from pocketface.models.weights import load_backbone
 from pocketface.preprocessing import Preprocessing
 from pocketface.train.augment import AugmentConfig, augment
-from pocketface.train.loader import FaceLoader
+from pocketface.train.loader import FaceImages, FaceLoader
 from pocketface.train.teachers import create_teacher
 
-CPU = torch.device("cpu")
 USUAL = {"image_size": 32, "mean": [0.5] * 3, "std": [0.5] * 3}
 
 
 def create(faces, size=16, **config):
+    fabric = Fabric(accelerator="cpu", devices=1)
     return create_teacher(
-        EmbeddingConfig(**config), faces, embedding_size=size, device=CPU, quiet=True
+        EmbeddingConfig(**config), faces, embedding_size=size, fabric=fabric, quiet=True
     )
 
 
@@ -60,6 +60,20 @@ def batches(faces, epochs: int = 2, side: int = 32):
 def assert_float16_close(cached: torch.Tensor, live: torch.Tensor) -> None:
     # Half a unit in the last of float16's 11 binary digits, and float32's own rounding.
     assert torch.allclose(cached, live, rtol=2**-11 + 1e-5, atol=1e-4)
+
+
+def forbid(monkeypatch) -> None:
+    """No network may be asked from now on."""
+
+    def forbidden(self, images):
+        raise AssertionError("the teacher was asked")
+
+    monkeypatch.setattr(LiveTeacher, "look", forbidden)
+
+
+def small_shards(monkeypatch) -> None:
+    """Eight images in each shard: four shards for the tiny people."""
+    monkeypatch.setattr("pocketface.distill.cache.images_per_shard", lambda images: 8)
 
 
 @pytest.fixture
@@ -93,37 +107,92 @@ def test_a_cached_teacher_gives_what_the_live_one_gives(tiny_faces, last, tmp_pa
 def test_a_second_run_pays_no_teacher(tiny_faces, last, tmp_path, monkeypatch):
     create(tiny_faces, teacher=last, cache=tmp_path)
 
-    def forbidden(self, images):
-        raise AssertionError("the teacher was asked")
-
-    monkeypatch.setattr(TorchEmbedder, "embed", forbidden)
+    forbid(monkeypatch)
     teacher = create(FolderFaces(tiny_faces.root), teacher=last, cache=tmp_path)
     assert isinstance(teacher, CachedTeacher)
 
 
 def test_a_stopped_filling_says_what_is_kept_and_goes_on(tiny_faces, last, tmp_path, monkeypatch):
-    real_open = EmbeddingCache.open
+    small_shards(monkeypatch)
+    real, asked = LiveTeacher.look, []
 
-    def open_small(*arguments):
-        cache = real_open(*arguments)
-        if len(cache.missing) == cache.shards:
-            cache.shard_images = 8
-        return cache
-
-    monkeypatch.setattr(EmbeddingCache, "open", staticmethod(open_small))
-    real, asked = TorchEmbedder.embed, []
-
-    def embed(self, images):
+    def look(self, images):
         asked.append(len(images))
         if len(asked) == 4:
             raise KeyboardInterrupt
         return real(self, images)
 
-    monkeypatch.setattr(TorchEmbedder, "embed", embed)
+    monkeypatch.setattr(LiveTeacher, "look", look)
     with pytest.raises(StoppedError, match=r"1 of 4 parts .* The same command goes on"):
         create(tiny_faces, teacher=last, cache=tmp_path)
     create(tiny_faces, teacher=last, cache=tmp_path)
     assert sum(asked[4:]) == 2 * (30 - 8)
+
+
+def test_milestones_look_at_images_that_are_decoded_once(
+    tiny_faces, teacher_run, tmp_path, monkeypatch
+):
+    small_shards(monkeypatch)
+    real, decoded = FaceImages.read_into, []
+
+    def read_into(self, index, out):
+        decoded.append(index)
+        return real(self, index, out)
+
+    monkeypatch.setattr(FaceImages, "read_into", read_into)
+    create(tiny_faces, teacher=teacher_run, multi_step=True, cache=tmp_path, teacher_batch=5)
+    assert sorted(decoded) == list(range(30))
+    assert len(list(tmp_path.glob("*/shard_00003.npy"))) == 3
+    # What one lacks is decoded for that one; nobody else is opened.
+    next(iter(tmp_path.glob("*/shard_00001.npy"))).unlink()
+    decoded.clear()
+    create(tiny_faces, teacher=teacher_run, multi_step=True, cache=tmp_path)
+    assert sorted(decoded) == list(range(8, 16))
+
+
+def test_a_broken_part_is_told_of_and_made_again(tiny_faces, last, tmp_path, monkeypatch, capsys):
+    small_shards(monkeypatch)
+    create(tiny_faces, teacher=last, cache=tmp_path)
+    path = next(iter(tmp_path.glob("*/shard_00002.npy")))
+    content = path.read_bytes()
+    path.write_bytes(content[:-1])
+    config, fabric = EmbeddingConfig(teacher=last, cache=tmp_path), Fabric(accelerator="cpu")
+    create_teacher(config, tiny_faces, embedding_size=16, fabric=fabric)
+    assert "broken parts of the cache, which are made again: 1" in capsys.readouterr().err
+    assert path.read_bytes() == content
+
+
+def test_mixed_precision_has_a_cache_of_its_own(tiny_faces, last, tmp_path):
+    create(tiny_faces, teacher=last, cache=tmp_path)
+    mixed = create(tiny_faces, teacher=last, cache=tmp_path, teacher_precision="bf16-mixed")
+    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.glob("*-bf16-mixed"))) == 1
+    live = create(tiny_faces, teacher=last, teacher_precision="bf16-mixed")
+    plain = create(tiny_faces, teacher=last)
+    for batch in batches(tiny_faces, 1):
+        wanted = live.targets(batch).embeddings
+        assert wanted.dtype == torch.float32
+        # Images come in other batches to a cache's teacher: a rounding of 8 binary digits.
+        assert torch.allclose(mixed.targets(batch).embeddings, wanted, rtol=0.05, atol=0.05)
+        assert not torch.equal(wanted, plain.targets(batch).embeddings)
+
+
+def test_a_live_teachers_precision_is_the_recipes_unless_it_says_another(tiny_faces, last):
+    fabric = Fabric(accelerator="cpu", devices=1)
+    for own, wanted in ((None, "bf16-mixed"), ("32-true", "32-true")):
+        config = EmbeddingConfig(teacher=last, teacher_precision=own)
+        teacher = create_teacher(
+            config, tiny_faces, embedding_size=16, fabric=fabric, precision="bf16-mixed"
+        )
+        assert teacher.precision == wanted
+
+
+def test_what_a_live_teacher_gives_can_be_kept_for_a_gradient(tiny_faces, last):
+    teacher = create(tiny_faces, teacher=last, loss="embedding")
+    batch = next(batches(tiny_faces))
+    student = torch.zeros(8, 16, requires_grad=True)
+    (student * teacher.targets(batch).embeddings).sum().backward()
+    assert student.grad.abs().max() > 0
 
 
 def test_the_cache_knows_other_weights_and_other_data(tiny_faces, teacher_run, tmp_path):
@@ -242,10 +311,7 @@ def test_an_onnx_teacher_without_a_cache_is_refused(tiny_faces, tiny_onnx, tmp_p
 def test_a_teacher_of_another_embedding_size_is_refused_before_it_works(
     tiny_faces, teacher_run, tmp_path, monkeypatch, cached, multi_step
 ):
-    def forbidden(self, images):
-        raise AssertionError("the teacher was asked")
-
-    monkeypatch.setattr(TorchEmbedder, "embed", forbidden)
+    forbid(monkeypatch)
     cache = tmp_path if cached else None
     with pytest.raises(RecipeError, match=r"of 16 numbers, the student of 32. Set model.embedd"):
         create(tiny_faces, 32, teacher=teacher_run, multi_step=multi_step, cache=cache)
@@ -267,9 +333,3 @@ def test_a_broken_milestone_is_found_before_the_run(tiny_faces, teacher_run, tmp
         path.with_suffix(".json").unlink()
     with pytest.raises((RecipeError, WeightsError), match="epoch_0002"):
         create(tiny_faces, teacher=run, multi_step=True)
-
-
-def test_a_process_that_may_not_fill_says_what_is_missing(tiny_faces, last, tmp_path):
-    config = EmbeddingConfig(teacher=last, cache=tmp_path)
-    with pytest.raises(DataError, match="lacks 1 of 1 shards"):
-        create_teacher(config, tiny_faces, embedding_size=16, device=CPU, fill=False, quiet=True)

@@ -267,3 +267,19 @@ def test_identity_tells_other_data_and_other_batches(tiny_faces, tmp_path, coars
     fewer = FolderFaces(coarse_people(tmp_path / "five", people=5, images=6))
     assert make(fewer).identity["images"] == ours["images"]
     assert make(fewer).identity != ours
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_what_goes_to_a_gpu_lies_in_pinned_memory(tiny_faces, monkeypatch, in_memory):
+    pinned: list[torch.Tensor] = []
+
+    def pin(tensor: torch.Tensor) -> torch.Tensor:
+        pinned.append(tensor.clone())
+        return pinned[-1]
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pin)
+    monkeypatch.setattr(torch.Tensor, "is_pinned", lambda tensor: False)
+    batches = list(make(tiny_faces, in_memory=in_memory, pin_memory=True).epoch(0))
+    for ours, theirs, held in zip(batches, make(tiny_faces).epoch(0), pinned, strict=True):
+        assert ours.images is held
+        assert_equal(ours, theirs)

@@ -6,6 +6,7 @@ from pocketface.distill.cache import CachedTeacher, EmbeddingCache
 from pocketface.distill.config import DistillConfig, Partners, teacher_files
 from pocketface.distill.ekd import EKDConfig, RankAgreement
 from pocketface.distill.embedding import EmbeddingConfig, EmbeddingDistillation
+from pocketface.distill.filling import Task, Views, fill
 from pocketface.distill.inherited import InheritedClassifier, InheritedConfig
 from pocketface.distill.losses import DistillationLoss
 from pocketface.distill.methods import METHODS, AnyDistillConfig
@@ -17,7 +18,14 @@ from pocketface.distill.projection import (
     Projection,
 )
 from pocketface.distill.relational import RelationalConfig, RelationalDistillation
-from pocketface.distill.teacher import FaceBatch, LiveTeacher, MultiStepTeacher, Outputs, Teacher
+from pocketface.distill.teacher import (
+    FaceBatch,
+    LiveTeacher,
+    MultiStepTeacher,
+    Outputs,
+    Precision,
+    Teacher,
+)
 
 __all__ = [
     "METHODS",
@@ -43,11 +51,15 @@ __all__ = [
     "MultiStepTeacher",
     "Outputs",
     "Partners",
+    "Precision",
     "PrincipalProjection",
     "Projection",
     "RankAgreement",
     "RelationalConfig",
     "RelationalDistillation",
+    "Task",
     "Teacher",
+    "Views",
+    "fill",
     "teacher_files",
 ]

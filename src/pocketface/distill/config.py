@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pocketface.distill.losses import DistillationLoss
+from pocketface.distill.teacher import Precision
 from pocketface.errors import RecipeError
 from pocketface.heads.margin import MarginHead
 from pocketface.preprocessing import Preprocessing
@@ -64,6 +65,17 @@ class DistillConfig(BaseModel):
     multi_step: bool = False
     cache: Path | None = Field(
         default=None, description="folder for cached teacher embeddings; none: the teacher is live"
+    )
+    teacher_precision: Precision | None = Field(
+        default=None,
+        description="of the teacher's arithmetic; none: the recipe's precision for a live teacher, "
+        "32-true for a cache, which is filled once",
+    )
+    teacher_batch: int | None = Field(
+        default=None,
+        ge=1,
+        description="images that the teacher looks at together: whole batches of the student's, at "
+        "least one; in filling a cache any number; none: one batch, and 256",
     )
     preprocessing: Preprocessing | None = Field(
         default=None, description="of a teacher without a card"

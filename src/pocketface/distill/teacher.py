@@ -8,7 +8,7 @@ Shapes: N images of H x W pixels, D numbers of an embedding.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,6 +17,10 @@ from pocketface.errors import RecipeError
 from pocketface.models.backbone import Backbone
 from pocketface.models.normalise import normalise
 from pocketface.preprocessing import Preprocessing
+
+Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
+
+_NARROW: dict[Precision, torch.dtype] = {"16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -73,24 +77,42 @@ class LiveTeacher(Teacher):
         backbone: the network.
         preprocessing: its own.
         stages: whether the maps of its four stages are wanted.
+        precision: of its arithmetic; the mixed ones are torch's autocast.
     """
 
     def __init__(
-        self, backbone: Backbone, preprocessing: Preprocessing, *, stages: bool = False
+        self,
+        backbone: Backbone,
+        preprocessing: Preprocessing,
+        *,
+        stages: bool = False,
+        precision: Precision = "32-true",
     ) -> None:
         self.backbone = backbone.eval().requires_grad_(False)
         self.preprocessing = preprocessing
         self.embedding_size = backbone.embedding_size
         self.stage_channels = backbone.stage_channels if stages else ()
+        self.precision = precision
 
-    @torch.no_grad()
     def targets(self, batch: FaceBatch) -> Outputs:
         """Embeddings (N, D) and, where wanted, the stages' maps, float32."""
-        inputs = normalise(batch.images, self.preprocessing)
-        if not self.stage_channels:
-            return Outputs(self.backbone(inputs).float())
-        embeddings, stages = self.backbone.forward_stages(inputs)
-        return Outputs(embeddings.float(), tuple(stage.float() for stage in stages))
+        return self.look(batch.images)
+
+    def look(self, images: Tensor) -> Outputs:
+        """The same of uint8 images (N, H, W, 3) RGB, where the network is."""
+        narrow = _NARROW.get(self.precision)
+        with (
+            torch.inference_mode(),
+            torch.autocast(images.device.type, narrow, enabled=narrow is not None),
+        ):
+            inputs = normalise(images, self.preprocessing)
+            if self.stage_channels:
+                embeddings, stages = self.backbone.forward_stages(inputs)
+            else:
+                embeddings, stages = self.backbone(inputs), []
+        # A loss may keep them for its gradient, which inference mode's own tensors refuse.
+        first, *rest = (each.to(torch.float32, copy=True) for each in (embeddings, *stages))
+        return Outputs(first, tuple(rest))
 
 
 class MultiStepTeacher(Teacher):

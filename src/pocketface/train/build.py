@@ -24,13 +24,15 @@ from pocketface.heads import MarginHead, create_head, create_sharded_head
 from pocketface.models import create_model
 from pocketface.models.backbone import Backbone
 from pocketface.preprocessing import Preprocessing
+from pocketface.train.feed import Feed
 from pocketface.train.head_states import Head
 from pocketface.train.inherit import inherit_head
 from pocketface.train.loader import FaceLoader, Share
 from pocketface.train.log import Screen
 from pocketface.train.objective import Objective
-from pocketface.train.processes import first_goes_first
+from pocketface.train.processes import all_wait
 from pocketface.train.recipe import Recipe
+from pocketface.train.step import TrainingStep
 from pocketface.train.teachers import create_teacher
 
 
@@ -112,22 +114,31 @@ def build_loader(
 def build_teacher(
     recipe: Recipe, faces: Faces, backbone: Backbone, fabric: Fabric, quiet: bool
 ) -> Teacher | None:
-    """The teacher, if the recipe has one; the first process fills its cache.
+    """The teacher, if the recipe has one; all processes fill its cache together.
 
     Raises:
         RecipeError, WeightsError, StoppedError: as `create_teacher`.
     """
     if recipe.distill is None:
         return None
-    with first_goes_first(fabric):
+    with all_wait(fabric):
         return create_teacher(
             recipe.distill,
             faces,
             embedding_size=backbone.embedding_size,
-            device=fabric.device,
-            fill=fabric.is_global_zero,
+            fabric=fabric,
+            precision=recipe.precision,
+            channels_last=recipe.channels_last,
             quiet=quiet,
         )
+
+
+def build_feed(recipe: Recipe, loader: FaceLoader, step: TrainingStep) -> Feed:
+    """The batches made ready; a live teacher looks at as many together as the recipe says."""
+    config = recipe.distill
+    if config is None or config.cache is not None or config.teacher_batch is None:
+        return Feed(loader, step)
+    return Feed(loader, step, max(1, config.teacher_batch // recipe.batch_size))
 
 
 def build_inherited(recipe: Recipe, faces: Faces) -> MarginHead | None:

@@ -229,6 +229,8 @@ class FaceLoader:
                         f"read, and training needs two. The first: {next(filter(None, faults))}"
                     )
                 indices, plan = indices[readable], plan.part(readable)
+            if self.pin_memory and not images.is_pinned():  # workers' batches are pinned already
+                images = images.pin_memory()
             labels = torch.from_numpy(self.labels[indices])
             yield LoadedBatch(images, labels, torch.from_numpy(indices), plan, weight)
 

@@ -12,6 +12,7 @@ from pocketface.models.weights import save_weights
 from pocketface.train import run as runs
 from pocketface.train.build import (
     build_backbone,
+    build_feed,
     build_inherited,
     build_loader,
     build_objective,
@@ -22,7 +23,6 @@ from pocketface.train.build import (
 from pocketface.train.checkpoint import Checkpoint, Position, save_checkpoint
 from pocketface.train.curves import draw_curves
 from pocketface.train.divergence import check_loss, check_weights
-from pocketface.train.feed import Feed
 from pocketface.train.fit import fit_projection
 from pocketface.train.log import RunLog, Screen
 from pocketface.train.processes import all_wait
@@ -95,7 +95,7 @@ class Trainer:
             fabric,
         )
         self.step.teacher = teacher
-        self.feed = Feed(self.loader, self.step)
+        self.feed = build_feed(recipe, self.loader, self.step)
         self.agree = Agreement(fabric)
         self.position = Position()
         self.validation: dict[str, float] = {}

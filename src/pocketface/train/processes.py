@@ -26,20 +26,6 @@ _OF_THE_GROUP = re.compile(r"gloo|nccl|connection (closed|reset|refused)|broken 
 
 
 @contextlib.contextmanager
-def first_goes_first(fabric: Fabric) -> Iterator[None]:
-    """The first process goes through the block before the others, however long it takes.
-
-    All processes must enter the block together.
-    """
-    with _waiting_room(fabric) as room:
-        if room is not None and not fabric.is_global_zero:
-            dist.barrier(room)
-        yield
-        if room is not None and fabric.is_global_zero:
-            dist.barrier(room)
-
-
-@contextlib.contextmanager
 def all_wait(fabric: Fabric) -> Iterator[None]:
     """At the block's end the processes wait for one another, however long one is in it.
 

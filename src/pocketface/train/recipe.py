@@ -8,12 +8,13 @@ import difflib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from pocketface import atomic
+from pocketface.distill import Precision
 from pocketface.distill.methods import AnyDistillConfig
 from pocketface.errors import RecipeError
 from pocketface.heads.config import HeadConfig
@@ -96,7 +97,7 @@ class Recipe(BaseModel):
     epochs: int = Field(default=26, ge=1)
     batch_size: int = Field(default=128, ge=2)
     seed: int = Field(default=0, ge=0)
-    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
+    precision: Precision = "32-true"
     channels_last: bool = True
     compile: bool = Field(
         default=False, description="torch.compile the student; needs a C++ compiler on a CPU"
