@@ -204,14 +204,16 @@ def gather_seconds(teacher: CachedTeacher, options: argparse.Namespace) -> float
 def measure(
     arms: dict[str, Callable[[], None]], count: int, options: argparse.Namespace
 ) -> dict[str, list[float]]:
-    """Seconds of each turn by arm, the arms taking turns; one turn of each warms up."""
+    """Seconds of each turn by arm, in an order that rotates; one turn of each warms up."""
     clock = time.process_time if options.processor_time else time.perf_counter
     seconds: dict[str, list[float]] = {name: [] for name in arms}
+    names = list(arms)
     for number in range(count + 1):
-        for name, turn in arms.items():
+        first = number % len(names)
+        for name in names[first:] + names[:first]:
             wait_for(options.device)
             began = clock()
-            turn()
+            arms[name]()
             wait_for(options.device)
             if number:
                 seconds[name].append(clock() - began)
