@@ -21,6 +21,9 @@ def normalise(images: Tensor, preprocessing: Preprocessing) -> Tensor:
         )
     if preprocessing.channel_order == "bgr":
         inputs = inputs.flip(1)
-    mean = torch.tensor(preprocessing.mean, device=inputs.device).view(1, 3, 1, 1)
-    std = torch.tensor(preprocessing.std, device=inputs.device).view(1, 3, 1, 1)
+    # Made on the CPU and sent without waiting: made on a GPU, they would wait for all its work.
+    mean, std = (
+        torch.tensor(numbers).view(1, 3, 1, 1).to(inputs.device, non_blocking=True)
+        for numbers in (preprocessing.mean, preprocessing.std)
+    )
     return (inputs / 255.0 - mean) / std

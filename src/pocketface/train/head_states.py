@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pocketface.heads import MarginHead, ShardedHead
+from pocketface.train.optimisers import load_optimiser
 
 Head = MarginHead | ShardedHead
 _MOMENTUM = "momentum_buffer"
@@ -53,7 +54,7 @@ def restore_optimiser(
         if whole is not None:
             own = state["state"][number] | {_MOMENTUM: head.own(whole)}
             state = state | {"state": state["state"] | {number: own}}
-    optimiser.load_state_dict(state)
+    load_optimiser(optimiser, state)
 
 
 def _number_of_centres(optimiser: torch.optim.Optimizer, head: Head | None) -> int | None:

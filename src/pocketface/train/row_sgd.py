@@ -19,7 +19,8 @@ class RowSGD(torch.optim.SGD):
     For classifiers by angle little hangs on the decay: the length of a centre changes no cosine.
     A parameter with a gradient of the usual kind takes a step of torch's SGD.
 
-    Momentum is stored under SGD's name, so one may go on with the other's state.
+    Momentum is stored under SGD's name, so one may go on with the other's state. Under a loss scale
+    (torch's GradScaler) rows are unscaled, and skipped if a gradient overflowed, as fused SGD does.
     """
 
     @torch.no_grad()
@@ -33,7 +34,8 @@ class RowSGD(torch.optim.SGD):
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None and parameter.grad.is_sparse:
-                    self._step_rows(parameter, parameter.grad, group)
+                    if not self._overflowed():
+                        self._step_rows(parameter, parameter.grad, group)
                     sparse.append((parameter, parameter.grad))
                     parameter.grad = None
         super().step()
@@ -47,7 +49,9 @@ class RowSGD(torch.optim.SGD):
         gradient = gradient.coalesce()
         (rows,) = gradient.indices()
         moved = parameter.index_select(0, rows)
-        change = gradient.values().add(moved, alpha=group["weight_decay"])
+        scale: Tensor | None = getattr(self, "grad_scale", None)
+        values = gradient.values() if scale is None else gradient.values() / scale
+        change = values.add(moved, alpha=group["weight_decay"])
         if group["momentum"]:
             state = self.state[parameter]
             if state.get("momentum_buffer") is None:
@@ -56,3 +60,8 @@ class RowSGD(torch.optim.SGD):
             change.add_(buffer.index_select(0, rows), alpha=group["momentum"])
             buffer.index_copy_(0, rows, change)
         parameter.index_copy_(0, rows, moved.add_(change, alpha=-group["lr"]))
+
+    def _overflowed(self) -> bool:
+        """What a GradScaler found, which leaves to a fused optimiser whether it takes the step."""
+        found: Tensor | None = getattr(self, "found_inf", None)
+        return found is not None and bool(found)

@@ -21,7 +21,7 @@ from pocketface.train.head_states import (
 )
 from pocketface.train.loader import LoadedBatch
 from pocketface.train.objective import Objective
-from pocketface.train.row_sgd import RowSGD
+from pocketface.train.optimisers import bound_gradient, create_sgd, step_all
 from pocketface.train.schedule import OptimiserConfig
 
 _OPTIMISERS = ("backbone_optimiser", "head_optimiser")
@@ -80,8 +80,8 @@ class TrainingStep:
         own = {id(parameter) for parameter in backbone}
         beside = [each for each in objective.parameters() if id(each) not in own]
         groups = [_learning(backbone), _learning(beside)]
-        self.optimisers = [_sgd(config, group) for group in groups if group]
-        self._wrapped, *self._wrapped_optimisers = fabric.setup(objective, *self.optimisers)
+        self.optimisers = [create_sgd(group, config) for group in groups if group]
+        self._wrapped, *_ = fabric.setup(objective, *self.optimisers)
 
     def __call__(self, loaded: LoadedBatch) -> dict[str, Tensor]:
         """Learn from one batch as the loader gives it; see `learn`."""
@@ -103,26 +103,19 @@ class TrainingStep:
     def learn(self, ready: ReadyBatch) -> dict[str, Tensor]:
         """Learn from a batch; gives loss terms, gradient norm and the like by name."""
         batch, targets = ready.batch, ready.targets
+        for optimiser in self.optimisers:
+            optimiser.zero_grad(set_to_none=True)
         inputs = normalise(batch.images, self.preprocessing)
         terms, cosine = self._wrapped(inputs, batch.labels, targets, ready.loaded.weight)
         loss = torch.stack(list(terms.values())).sum()
-        for optimiser in self._wrapped_optimisers:
-            optimiser.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
         values = {"loss": loss.detach(), **{f"loss/{k}": v.detach() for k, v in terms.items()}}
         if cosine is not None:
             values["cosine_to_teacher"] = cosine
         if self.config.clip_norm:
-            norm = self.fabric.clip_gradients(
-                self._wrapped,
-                self._wrapped_optimisers[0],
-                max_norm=self.config.clip_norm,
-                error_if_nonfinite=False,
-            )
-            if norm is not None:
-                values["gradient_norm"] = norm.detach()
-        for optimiser in self._wrapped_optimisers:
-            optimiser.step()
+            norm = bound_gradient(self.fabric, self.optimisers[0], self.config.clip_norm)
+            values["gradient_norm"] = norm.detach()
+        step_all(self.fabric, self.optimisers)
         return values
 
     def train_mode(self) -> None:
@@ -181,12 +174,3 @@ def _state(module: nn.Module | None) -> dict[str, Any]:
 
 def _learning(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
     return [parameter for parameter in parameters if parameter.requires_grad]
-
-
-def _sgd(config: OptimiserConfig, parameters: list[nn.Parameter]) -> torch.optim.SGD:
-    return RowSGD(
-        parameters,
-        lr=config.learning_rate,
-        momentum=config.momentum,
-        weight_decay=config.weight_decay,
-    )
