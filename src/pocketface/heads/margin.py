@@ -5,6 +5,7 @@ Shapes: N images, D numbers of an embedding, C classes (people).
 
 import math
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -47,6 +48,8 @@ def additive_cosine(cosine: Tensor, margin: float) -> Tensor:
 class MarginHead(nn.Module, ABC):
     """A classifier over people whose logits are scaled cosines.
 
+    `gathers` says that its loss is of this process's images alone, not of those of all processes.
+
     The class centres are the columns of `kernel`, float32 (D, C): the name and the shape of the
     published `<step>header.pth`. They are initialised from normal(0, 0.01). Cosines and margins
     are computed in float32 at least: 1 - cos^2 loses all its digits in half precision. Embeddings
@@ -62,6 +65,8 @@ class MarginHead(nn.Module, ABC):
     Raises:
         ValueError: if a size is not positive, or scale or margin lies outside its range.
     """
+
+    gathers: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -5,6 +5,7 @@ of `heads.margin` to the rounding of its numbers.
 """
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -57,6 +58,8 @@ class ShardedHead(nn.Module):
     Raises:
         ValueError: if an argument lies outside its range.
     """
+
+    gathers: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -151,8 +151,7 @@ class Trainer:
             with StopRequest() as stop:
                 while position.epoch < recipe.epochs:
                     self._epoch(log, screen, stop)
-                    with all_wait(self.fabric):
-                        self._end_epoch(log, screen)
+                    self._end_epoch(log, screen)
         finally:
             screen.close()
             if log is not None:
@@ -206,8 +205,9 @@ class Trainer:
         position = self.position
         position.epoch += 1
         position.step_in_epoch = 0
-        if self.fabric.is_global_zero:
-            self._measure_and_keep(log, screen)
+        with all_wait(self.fabric):
+            if self.fabric.is_global_zero:
+                self._measure_and_keep(log, screen)
         self.save()
 
     def _measure_and_keep(self, log: RunLog | None, screen: Screen) -> None:
@@ -242,8 +242,9 @@ class Trainer:
     def save(self) -> None:
         """Write a checkpoint on the first process; all must call this together."""
         checkpoint = self.checkpoint()
-        if self.fabric.is_global_zero:
-            save_checkpoint(self.run, checkpoint)
+        with all_wait(self.fabric):
+            if self.fabric.is_global_zero:
+                save_checkpoint(self.run, checkpoint)
 
     def _save_weights(self, path: Path) -> None:
         data = self.recipe.data

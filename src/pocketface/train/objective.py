@@ -75,7 +75,8 @@ class Objective(nn.Module):
         student = self._student(inputs)
         terms: dict[str, Tensor] = {}
         if self.head is not None:
-            terms["margin"] = self.head(student.embeddings, labels) * weight
+            own = 1.0 if self.head.gathers else weight
+            terms["margin"] = self.head(student.embeddings, labels) * own
         if self.distillation is None or teacher is None:
             return terms, None
         if self.projection is not None:
