@@ -1,4 +1,4 @@
-"""Does a run that changes over to another number of processes end where it would have ended?
+"""Ask whether a run that changes to another number of processes ends where it would have ended.
 
 Trains a small PocketNet on synthetic people twice for each seed: with two processes all the way,
 and with two, then one, then four, by torchrun, stopped with SIGTERM at a third and two thirds of
