@@ -25,7 +25,7 @@ import yaml
 from pocketface import atomic
 from pocketface.train.log import read_metrics
 
-PEOPLE, IMAGES, EPOCHS, BATCH, SIZE = 120, 12, 15, 48, 48
+PEOPLE, IMAGES, EPOCHS, BATCH, SIZE = 120, 12, 8, 48, 48
 STEPS = EPOCHS * (PEOPLE * IMAGES // BATCH)
 ARMS = {"2 processes": [2], "2, then 1, then 4": [2, 1, 4]}
 

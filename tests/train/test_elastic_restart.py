@@ -135,11 +135,15 @@ def test_processes_are_the_slices_of_one(tmp_path, lesson, in_processes, world):
     assert_as_plainly(run, *plainly(recipe, tmp_path, worlds), worlds)
 
 
-@pytest.mark.parametrize("loss", [None, "embedding", "relational"])
+@pytest.mark.parametrize(
+    ("loss", "sharded"), [(None, False), (None, True), ("embedding", False), ("relational", False)]
+)
 def test_a_run_goes_on_with_any_number_of_processes(
-    tmp_path, lesson, in_processes, monkeypatch, loss
+    tmp_path, lesson, in_processes, monkeypatch, loss, sharded
 ):
-    recipe = lesson(loss, 2)
+    plain = lesson(loss, 2)
+    head = plain.head.model_copy(update={"sharded": sharded})
+    recipe = plain.model_copy(update={"head": head})
     run = tmp_path / "run"
     stages = [(2, 1), (4, 2), (1, 1), (3, None)]
     real = TrainingStep.learn
@@ -169,4 +173,4 @@ def test_a_run_goes_on_with_any_number_of_processes(
         else:
             assert all(f"StoppedError: stopped; {run} is saved" in words for words in said), said
     worlds = [2, 4, 4, 1, 3, 3]
-    assert_as_plainly(run, *plainly(recipe, tmp_path, worlds), worlds)
+    assert_as_plainly(run, *plainly(plain, tmp_path, worlds), worlds)

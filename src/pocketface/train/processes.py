@@ -1,9 +1,9 @@
 """Several processes as one run: how they wait for one another, and what is said when one fails.
 
 A process that waits in a collective operation cannot know whether the others work or are dead. So
-each wait has an end, `--process-timeout`. What the first process does alone may take longer (a
-teacher's embeddings, a validation): there the others wait in a group of their own, which ends when
-a process is gone and at no other time.
+each wait has an end, `--process-timeout`. What a process does alone may take longer (a part of a
+teacher's embeddings, a validation): there the others wait in a group of its own, which ends when a
+process is gone and at no other time.
 """
 
 import contextlib
@@ -31,22 +31,14 @@ def all_wait(fabric: Fabric) -> Iterator[None]:
 
     All processes must enter the block together.
     """
-    with _waiting_room(fabric) as room:
-        yield
-        if room is not None:
-            dist.barrier(room)
-
-
-@contextlib.contextmanager
-def _waiting_room(fabric: Fabric) -> Iterator["dist.ProcessGroup | None"]:
-    """A group whose operations have no end in time; None where there is one process."""
     if fabric.world_size == 1:
-        yield None
+        yield
         return
     # Gloo on any device: it notices at once when a process is gone.
-    room = dist.new_group(timeout=_ENDLESS, backend="gloo")
-    yield room
-    dist.destroy_process_group(room)
+    group = dist.new_group(timeout=_ENDLESS, backend="gloo")
+    yield
+    dist.barrier(group)
+    dist.destroy_process_group(group)
 
 
 @contextlib.contextmanager
