@@ -31,6 +31,7 @@ from pocketface.train.schedule import learning_rate
 from pocketface.train.sources import describe_faces, open_sources
 from pocketface.train.step import TrainingStep
 from pocketface.train.stop import Agreement, StopRequest, stopped
+from pocketface.train.sync_batch_norm import synchronise
 from pocketface.train.validation import Validator
 from pocketface.train.window import LogWindow
 
@@ -79,6 +80,8 @@ class Trainer:
         self.faces = open_sources(recipe.data)
         generator = torch.Generator().manual_seed(recipe.seed)
         backbone = build_backbone(recipe, generator)
+        if recipe.sync_batch_norm:
+            backbone = synchronise(backbone, fabric.device)
         self.preprocessing = preprocessing_of(recipe, backbone)
         self.validator = Validator(recipe.validation, self.preprocessing)
         self.loader = build_loader(

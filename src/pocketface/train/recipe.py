@@ -102,6 +102,9 @@ class Recipe(BaseModel):
     compile: bool = Field(
         default=False, description="torch.compile the student; needs a C++ compiler on a CPU"
     )
+    sync_batch_norm: bool = Field(
+        default=False, description="batch statistics over the images of all processes; GPUs only"
+    )
     milestones: bool = Field(
         default=False, description="keep the weights of every epoch, to teach in steps"
     )
