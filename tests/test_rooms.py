@@ -39,6 +39,7 @@ LAZY = {("embedding", "models"), ("__init__", "embedding")}
 """Allowed inside functions, and in modules that are only imported so."""
 
 TORCH_MODULES = {
+    "embedding/executorch_embedder.py",
     "embedding/torch_embedder.py",
     "profile/ladder.py",
     "profile/primitives.py",

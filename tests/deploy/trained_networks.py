@@ -58,7 +58,12 @@ THRESHOLD = Threshold(
     flip=True,
 )
 
-NEEDS = {"openvino": ("openvino",), "ncnn": ("ncnn", "pnnx"), "litert": ("ai_edge_litert",)}
+NEEDS = {
+    "openvino": ("openvino",),
+    "ncnn": ("ncnn", "pnnx"),
+    "litert": ("ai_edge_litert",),
+    "executorch": ("executorch",),
+}
 """Modules that a target needs and that the tests do without."""
 
 

@@ -106,6 +106,15 @@ TARGETS = {
             ("input", "output", "batch"),
             "pocketface.deploy.litert_export",
         ),
+        Target(
+            "executorch",
+            ".pte",
+            (),
+            ("train", "executorch"),
+            "ExecuTorch",
+            ("input", "output"),
+            "pocketface.deploy.executorch_export",
+        ),
     )
 }
 """All of them, by name."""

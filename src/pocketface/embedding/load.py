@@ -9,7 +9,7 @@ from pocketface.embedding.self_description import undescribed
 from pocketface.errors import WeightsError
 from pocketface.preprocessing import Preprocessing
 
-EXPORTED = (".onnx", ".xml", ".param", ".tflite")
+EXPORTED = (".onnx", ".xml", ".param", ".tflite", ".pte")
 """Endings of files that carry their own network, and may describe themselves."""
 
 SUFFIXES = (*EXPORTED, ".safetensors", ".pt", ".pth")
@@ -23,8 +23,8 @@ def load_embedder(
 ) -> Embedder:
     """Load a weights file in the runtime of its ending.
 
-    `.onnx` onnxruntime, `.xml` OpenVINO, `.param` ncnn, `.tflite` LiteRT; `.safetensors`, `.pt`,
-    `.pth` torch.
+    `.onnx` onnxruntime, `.xml` OpenVINO, `.param` ncnn, `.tflite` LiteRT, `.pte` ExecuTorch;
+    `.safetensors`, `.pt`, `.pth` torch.
 
     A file with a card beside it needs no more, nor does one that `pocketface export` wrote, which
     holds its card. A card beside such a file goes first; it may know other thresholds, but not
@@ -79,6 +79,10 @@ def _load_exported(
         from pocketface.embedding.litert_embedder import LiteRtEmbedder
 
         return LiteRtEmbedder(path, preprocessing, card=card, threads=threads)
+    if path.suffix == ".pte":
+        from pocketface.embedding.executorch_embedder import ExecuTorchEmbedder
+
+        return ExecuTorchEmbedder(path, preprocessing, card=card, threads=threads)
     from pocketface.embedding.onnx_embedder import OnnxEmbedder
 
     return OnnxEmbedder(path, preprocessing, card=card, threads=threads)
