@@ -8,15 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from trained_networks import FEW_ROWS, as_trained
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from trained_networks import FEW_ROWS, as_trained, genotypes
 
 from pocketface.deploy import ExportOptions, export_network
 from pocketface.deploy.fold import fold
 from pocketface.deploy.graph import Concat, Conv, Flatten, Graph
+from pocketface.deploy.parity import LEAST_COSINE, MOST_RELATIVE, compare
 from pocketface.deploy.trace import trace_graph
 from pocketface.embedding import load_embedder
 from pocketface.errors import DataError, RecipeError, WeightsError
-from pocketface.models import create_model
+from pocketface.models import Genotype, create_model
 from pocketface.preprocessing import Preprocessing
 
 pytest.importorskip(
@@ -93,6 +96,27 @@ def test_many_maps_are_joined_in_order() -> None:
     (found,) = run(write_xnnpack(graph, 4), [1, 3, 4, 4], [1, 21 * 16], images)
     wanted = np.concatenate([k * images for k in range(1, 8)], axis=1).reshape(1, -1)
     np.testing.assert_allclose(found, wanted, rtol=1e-6)
+
+
+@settings(max_examples=12, deadline=None)
+@given(genotypes(), st.sampled_from([32, 48]))
+def test_any_genotype_is_its_source(genotype: Genotype, size: int) -> None:
+    from pocketface.deploy.xnnpack import write_xnnpack
+
+    network = create_model(
+        "pocketnet_nano", image_size=size, embedding_size=8, channels=4, cells=4, genotype=genotype
+    )
+    network = as_trained(network).eval()
+    graph = trace_graph(network)
+    fold(graph)
+    images = np.random.default_rng(0).normal(size=(1, 3, size, size))
+    with torch.no_grad():
+        wanted = network.double()(torch.from_numpy(images)).numpy().astype(np.float32)
+    network = write_xnnpack(graph, size)
+    (found,) = run(network, [1, 3, size, size], [1, 8], images.astype(np.float32))
+    parity = compare(wanted, found)
+    assert parity.cosine >= LEAST_COSINE
+    assert parity.relative <= MOST_RELATIVE
 
 
 def run(network, shape, gives, images) -> list[np.ndarray]:

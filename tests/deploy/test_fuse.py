@@ -10,7 +10,7 @@ from graph_oracle import compute
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from trained_networks import BUILDS, as_trained
+from trained_networks import BUILDS, as_trained, genotypes
 
 from pocketface.deploy.activation import split_prelus
 from pocketface.deploy.fold import fold
@@ -21,9 +21,7 @@ from pocketface.deploy.trace import trace_graph
 from pocketface.deploy.write import write_graph
 from pocketface.errors import ExportError
 from pocketface.models import Genotype, create_model, list_models
-from pocketface.models.genotype import INPUTS, NODES, PRIMITIVES
 
-KEPT = [name for name in PRIMITIVES if name != "none"]
 SMALL = {
     "iresnet": {"width": 0.125, "blocks": (1, 2, 1, 1)},
     "pocketnet": {"channels": 4, "cells": 5},
@@ -72,20 +70,6 @@ def check_everywhere(network) -> None:
 @pytest.mark.parametrize("name", sorted(list_models()))
 def test_every_registered_network_is_fused_exactly(name: str) -> None:
     check_everywhere(small(name))
-
-
-@st.composite
-def genotypes(draw: st.DrawFn) -> Genotype:
-    def cell():
-        return tuple(
-            (draw(st.sampled_from(KEPT)), index)
-            for node in range(NODES)
-            for index in draw(
-                st.lists(st.integers(0, INPUTS + node - 1), min_size=2, max_size=2, unique=True)
-            )
-        )
-
-    return Genotype(normal=cell(), reduce=cell())
 
 
 @settings(max_examples=12, deadline=None)

@@ -305,6 +305,7 @@ def test_broken_weights_are_told_as_such(source, instant, tmp_path) -> None:
         ("openvino", "openvino", "train,export,openvino"),
         ("ncnn", "ncnn", "train,export,ncnn"),
         ("pnnx", "ncnn", "train,export,ncnn"),
+        ("executorch", "executorch", "train,executorch"),
     ],
 )
 def test_a_missing_exporter_names_the_extra(missing, target, extra) -> None:

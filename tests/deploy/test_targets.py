@@ -120,7 +120,7 @@ def test_the_table_is_printed_without_anything_else(option) -> None:
 def test_the_table_needs_nothing_of_what_the_targets_need() -> None:
     code = (
         "import sys\n"
-        "names = ('torch', 'onnx', 'openvino', 'ncnn', 'pnnx', 'ai_edge_litert')\n"
+        "names = ('torch', 'onnx', 'openvino', 'ncnn', 'pnnx', 'ai_edge_litert', 'executorch')\n"
         "for name in names: sys.modules[name] = None\n"
         "sys.argv = ['pocketface', 'export', '--targets']\n"
         "from pocketface.cli.main import main\nmain()"

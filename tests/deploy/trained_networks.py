@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import strategies as st
 
 from pocketface.card import Threshold, write_card
 from pocketface.deploy import TARGETS, ExportOptions
 from pocketface.errors import RecipeError
 from pocketface.models import Backbone, Genotype, create_model
+from pocketface.models.genotype import INPUTS, NODES, PRIMITIVES
 from pocketface.models.weights import save_weights
 from pocketface.preprocessing import Preprocessing
 
@@ -65,6 +67,25 @@ NEEDS = {
     "executorch": ("executorch",),
 }
 """Modules that a target needs and that the tests do without."""
+
+
+KEPT = [name for name in PRIMITIVES if name != "none"]
+
+
+@st.composite
+def genotypes(draw: st.DrawFn) -> Genotype:
+    """Any that a search may end with."""
+
+    def cell():
+        return tuple(
+            (draw(st.sampled_from(KEPT)), index)
+            for node in range(NODES)
+            for index in draw(
+                st.lists(st.integers(0, INPUTS + node - 1), min_size=2, max_size=2, unique=True)
+            )
+        )
+
+    return Genotype(normal=cell(), reduce=cell())
 
 
 def need(target: str) -> None:
