@@ -216,10 +216,12 @@ print("alive")
 @pytest.mark.timeout(600)  # ExecuTorch's way takes its time
 def test_a_file_of_executorchs_own_way_runs_and_agrees(tmp_path) -> None:
     """Foreign: exported by torch and lowered by ExecuTorch; both ways compute the same."""
-    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
-    from executorch.exir import to_edge_transform_and_lower
-
+    from pocketface.deploy.executorch_format import quiet
     from pocketface.deploy.xnnpack import write_xnnpack
+
+    with quiet():
+        from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+        from executorch.exir import to_edge_transform_and_lower
 
     network = as_trained(
         create_model(
@@ -232,11 +234,11 @@ def test_a_file_of_executorchs_own_way_runs_and_agrees(tmp_path) -> None:
     ).eval()
     images = np.random.default_rng(0).normal(size=(1, 3, 32, 32)).astype(np.float32)
     given = (torch.from_numpy(images),)
-    lowered = to_edge_transform_and_lower(
-        torch.export.export(network, given), partitioner=[XnnpackPartitioner()]
-    )
     path = tmp_path / "foreign.pte"
-    path.write_bytes(lowered.to_executorch().buffer)
+    with quiet():
+        program = torch.export.export(network, given)
+        lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
+        path.write_bytes(lowered.to_executorch().buffer)
     with pytest.raises(WeightsError, match="--size, --order, --mean and --std"):
         load_embedder(path)
     (wanted,) = load_embedder(path, SMALL)._file.outputs_for(images)

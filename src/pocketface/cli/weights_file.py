@@ -1,4 +1,4 @@
 """How the commands call a file with a network in it."""
 
-WEIGHTS_FILE = "A .onnx, .xml, .param, .tflite, .safetensors, .pt or .pth file"
+WEIGHTS_FILE = "A .onnx, .xml, .param, .tflite, .pte, .safetensors, .pt or .pth file"
 """All endings of `embedding.load.SUFFIXES`, which the command line does not import to say so."""
