@@ -321,9 +321,12 @@ def test_what_a_killed_process_had_claimed_is_done(tmp_path):
         other.communicate()
         return teacher
 
+    half = cache.shard_path(0).with_name("shard_00000.npy.tmp-123")
+    half.write_bytes(b"half a shard")
     fill([Task(cache, open_teacher)], Reading())
     assert teacher.images == IMAGES
     assert cache.missing == []
+    assert not half.exists()
 
 
 def holder(folder: Path) -> "subprocess.Popen[str]":

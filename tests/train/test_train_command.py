@@ -136,6 +136,17 @@ def test_distill_alone_and_in_steps(place, teacher_run):
     assert distill.weight == 100.0
 
 
+def test_a_cache_can_be_filled_without_training(place, teacher_run):
+    words = ["distill", "tiny.yaml", "--teacher", teacher_run, "--cache-only"]
+    out, _ = call(*words, "--multi-step", "--cache", "cache")
+    assert out == "full: cache\n"
+    assert len(list((place / "cache").glob("*/shard_00000.npy"))) == 3
+    assert not (place / "runs").exists()
+    assert json.loads(call(*words, "--cache", "cache", "--json")[0]) == {"cache": "cache"}
+    with pytest.raises(RecipeError, match=r"no cache to fill: .* with --cache"):
+        call(*words)
+
+
 def test_distill_by_another_loss(place, teacher_run):
     call(
         *["distill", "tiny.yaml", "--out", "run", "--teacher", teacher_run, "--quiet"],

@@ -114,6 +114,10 @@ def distill(
         Path | None,
         typer.Option("--cache", help="Folder for teacher embeddings: computed once, then reused."),
     ] = None,
+    cache_only: Annotated[
+        bool,
+        typer.Option("--cache-only", help="Fill the cache and train nothing; processes share it."),
+    ] = False,
     projection: Annotated[
         str | None,
         typer.Option(
@@ -178,7 +182,15 @@ def distill(
                 "or a recipe with a section 'distill'. Without a teacher: pocketface train."
             )
     going_on = _going_on(resume, auto_resume, checkpoint)
-    how = {"device": device, "threads": threads, "process_timeout": process_timeout}
+    how: dict[str, Any] = {"device": device, "threads": threads, "process_timeout": process_timeout}
+    if cache_only:
+        from pocketface.train.launch import fill_caches
+        from pocketface.train.recipe import load_recipe
+
+        filled = fill_caches(load_recipe(recipe, changes), **how, quiet=quiet or json)
+        if filled is not None:
+            typer.echo(_json({"cache": str(filled)}) if json else f"full: {filled}")
+        return
     _run(recipe, changes, out, going_on, checkpoint, how, quiet, json)
 
 
@@ -251,10 +263,8 @@ def _run(
     if result is None:
         return
     if json:
-        import json as writer
-
         typer.echo(
-            writer.dumps(
+            _json(
                 {
                     "run": str(run),
                     "weights": str(run / "last.safetensors"),
@@ -268,3 +278,9 @@ def _run(
         return
     typer.echo(f"wrote {run}/last.safetensors, its card, metrics.jsonl, figures/training.png")
     typer.echo(f"next: pocketface evaluate {run}/last.safetensors PAIRS")
+
+
+def _json(answer: dict[str, Any]) -> str:
+    import json
+
+    return json.dumps(answer)

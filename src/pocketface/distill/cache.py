@@ -113,13 +113,15 @@ class EmbeddingCache:
         return broken
 
     def add(self, number: int, shard: npt.NDArray[np.float16]) -> None:
-        """Write shard `number` (2, n, D), whole or not at all."""
+        """Write shard `number` (2, n, D), whole or not at all; nobody else may be writing it."""
         index = self.folder / _INDEX
         if not index.is_file():
             named = ("images", "embedding_size", "shard_images")
             content = {name: getattr(self, name) for name in named}
             atomic.write_text(index, json.dumps(content, indent=1) + "\n")
         path, checksum = self.shard_path(number), self._checksum_path(number)
+        for abandoned in self.folder.glob(f"{path.name}{atomic.TEMPORARY}*"):
+            abandoned.unlink()  # by a process that was killed
         # The old one first: at no time may it stand beside another shard than its own.
         checksum.unlink(missing_ok=True)
         with atomic.atomic_path(path) as temporary, temporary.open("wb") as file:

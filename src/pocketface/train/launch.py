@@ -13,11 +13,13 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 from pocketface import atomic
 from pocketface.errors import RecipeError
 from pocketface.train import run as runs
+from pocketface.train.build import build_backbone, build_teacher
 from pocketface.train.checkpoint import LINK, Checkpoint
 from pocketface.train.disk import full_disk_told
 from pocketface.train.loop import RunResult, Trainer
 from pocketface.train.processes import TIMEOUT_MINUTES, failure_of_others_told
 from pocketface.train.recipe import Recipe
+from pocketface.train.sources import open_sources
 
 
 def carry_out(
@@ -77,6 +79,36 @@ def carry_out(
             trainer.save()
         result = trainer.train()
     return result if fabric.is_global_zero else None
+
+
+def fill_caches(
+    recipe: Recipe,
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    quiet: bool = False,
+    process_timeout: float = TIMEOUT_MINUTES,
+) -> Path | None:
+    """Fill the caches of the recipe's teachers, and train nothing; gives their folder, once.
+
+    What is full already is checked. Processes that fill the same caches share the work, whether
+    torchrun started them or somebody did so one by one.
+
+    Raises:
+        RecipeError: if the recipe has no teacher or no cache.
+        PocketFaceError: as `create_teacher`, `open_sources`.
+    """
+    if recipe.distill is None or recipe.distill.cache is None:
+        raise RecipeError("there is no cache to fill: name a teacher, and a folder with --cache.")
+    if threads is not None:
+        torch.set_num_threads(threads)
+    cache = recipe.distill.cache
+    fabric = _fabric(recipe, device, process_timeout)
+    with failure_of_others_told(fabric, cache, process_timeout), full_disk_told(cache):
+        backbone = build_backbone(recipe, torch.Generator())
+        quiet = quiet or not fabric.is_global_zero
+        build_teacher(recipe, open_sources(recipe.data), backbone, fabric, quiet)
+    return cache if fabric.is_global_zero else None
 
 
 def _read_alike(run: Path, recipe: Recipe, checkpoint: Path | None, fabric: Fabric) -> Checkpoint:
