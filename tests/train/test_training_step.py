@@ -12,6 +12,7 @@ from pocketface.errors import RecipeError
 from pocketface.models.normalise import normalise
 from pocketface.train.augment import augment
 from pocketface.train.loop import Trainer
+from pocketface.train.objective import Objective
 
 
 def trainer_of(recipe, run: Path) -> Trainer:
@@ -144,6 +145,21 @@ def test_only_the_training_pass_is_compiled(tmp_path, tiny_recipe, monkeypatch):
     assert not compiled
     trainer = trainer_of(tiny_recipe(compile=True), tmp_path)
     assert compiled == [(trainer.backbone.forward_stages, {"dynamic": False})]
+    graphs = Objective(trainer.backbone, trainer.step.objective.head, compiled="graphs")
+    assert compiled[1:] == [
+        (graphs.backbone.forward_stages, {"dynamic": False, "mode": "reduce-overhead"})
+    ]
+
+
+def test_graphs_are_for_gpus(tmp_path, tiny_recipe):
+    with pytest.raises(RecipeError, match=r"compile: graphs needs a CUDA GPU.*cpu.*compile: true"):
+        trainer_of(tiny_recipe(compile="graphs"), tmp_path)
+
+
+@pytest.mark.parametrize("wrong", ["graph", "max-autotune", 2, None])
+def test_a_wrong_compile_names_what_is_allowed(tiny_recipe, wrong):
+    with pytest.raises(RecipeError, match=r"compile: .*False, True or 'graphs'.*got "):
+        tiny_recipe(compile=wrong)
 
 
 def test_without_a_compiler_compile_is_refused(tmp_path, tiny_recipe, monkeypatch):

@@ -63,7 +63,12 @@ def preprocessing_of(recipe: Recipe, backbone: Backbone) -> Preprocessing:
 
 
 def check_compiler(recipe: Recipe, device: torch.device) -> None:
-    """Raise RecipeError if the recipe wants a compiled network and a CPU lacks the means."""
+    """Raise RecipeError if the recipe wants a compiled network and the device lacks the means."""
+    if recipe.compile == "graphs" and device.type != "cuda":
+        raise RecipeError(
+            f"compile: graphs needs a CUDA GPU, whose graphs they are; this run is on "
+            f"{device.type}. Set compile: true, or false."
+        )
     if not recipe.compile or device.type != "cpu":
         return
     named = os.environ.get("CXX")

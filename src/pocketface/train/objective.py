@@ -4,6 +4,7 @@ One module, so that data-parallel wrappers see every parameter in one forward pa
 """
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,10 @@ class Objective(nn.Module):
             None where they have it.
 
     `compiled` has torch.compile make one program of the backbone's forward and backward pass: the
-    same function, with other roundings. It is compiled at the first step.
+    same function, with other roundings. It is compiled at the first step. With "graphs" the kernels
+    of each pass are recorded as a CUDA graph, and a step starts them all at once: a small network
+    on a large GPU otherwise waits for Python to start its thousands of kernels one by one. What the
+    backbone gives lies in the graph's memory and holds until the next step.
 
     Raises:
         ValueError: if there is neither head nor distillation.
@@ -40,7 +44,7 @@ class Objective(nn.Module):
         distillation: DistillationLoss | None = None,
         projection: Projection | None = None,
         *,
-        compiled: bool = False,
+        compiled: Literal[False, True, "graphs"] = False,
     ) -> None:
         super().__init__()
         if head is None and distillation is None:
@@ -52,8 +56,10 @@ class Objective(nn.Module):
         leave_to_itself(self)
         # Of the bound method: a compiled module would be a second owner of the parameters.
         stages = backbone.forward_stages
+        self._graphs = compiled == "graphs"
+        mode = {"mode": "reduce-overhead"} if self._graphs else {}
         self._forward_stages: Callable[[Tensor], tuple[Tensor, list[Tensor]]] = (
-            torch.compile(stages, dynamic=False) if compiled else stages
+            torch.compile(stages, dynamic=False, **mode) if compiled else stages
         )
 
     def forward(
@@ -89,6 +95,8 @@ class Objective(nn.Module):
         return terms, mean_cosine(student.embeddings.detach(), teacher.embeddings) * weight
 
     def _student(self, inputs: Tensor) -> Outputs:
+        if self._graphs:
+            torch.compiler.cudagraph_mark_step_begin()
         embeddings, stages = self._forward_stages(inputs)
         if self.distillation is not None and self.distillation.needs_stages:
             return Outputs(embeddings, tuple(stages))

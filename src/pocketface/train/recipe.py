@@ -8,7 +8,7 @@ import difflib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -99,8 +99,10 @@ class Recipe(BaseModel):
     seed: int = Field(default=0, ge=0)
     precision: Precision = "32-true"
     channels_last: bool = True
-    compile: bool = Field(
-        default=False, description="torch.compile the student; needs a C++ compiler on a CPU"
+    compile: Literal[False, True, "graphs"] = Field(
+        default=False,
+        description="torch.compile the student (true; needs a C++ compiler on a CPU), and replay "
+        "its kernels as CUDA graphs (graphs; on a GPU)",
     )
     sync_batch_norm: bool = Field(
         default=False, description="batch statistics over the images of all processes; GPUs only"
