@@ -79,17 +79,19 @@ def test_loss_equals_a_plain_loop(kind, scale, margin):
     images=st.integers(1, 12),
     classes=st.integers(1, 40),
     size=st.integers(1, 9),
-    logits=st.integers(1, 200),
+    block=st.integers(1, 200),
+    kept=st.sampled_from([0, 2**20]),
     scale=st.floats(0.5, 64),
     margin=st.floats(0, 1.5),
     seed=st.integers(0, 1000),
 )
-def test_it_is_the_whole_head(kind, images, classes, size, logits, scale, margin, seed):
+def test_it_is_the_whole_head(kind, images, classes, size, block, kept, scale, margin, seed):
     """Also where the logits are computed in blocks."""
     whole, part = both(kind, size, classes, scale=scale, margin=margin)
     embeddings, labels = batch(images, classes, size, seed)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sharded_softmax, "LOGITS", logits)
+        patch.setattr(sharded_softmax, "BLOCK", block)
+        patch.setattr(sharded_softmax, "LOGITS", kept)
         found = gradients(part, embeddings, labels)
     for got, wanted in zip(found, gradients(whole, embeddings, labels), strict=True):
         assert near(got, wanted, 1e-12)

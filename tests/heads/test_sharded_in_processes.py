@@ -114,11 +114,11 @@ def test_memory_falls_with_the_number_of_processes(processes):
 
 
 def blockwise() -> Found:
-    sharded_softmax.LOGITS = 30
+    sharded_softmax.BLOCK, sharded_softmax.LOGITS = 30, 0
     try:
         return learn("arcface", 21, 13, 1.0, True, torch.float64)
     finally:
-        sharded_softmax.LOGITS = 2**26
+        sharded_softmax.BLOCK, sharded_softmax.LOGITS = 2**24, 2**27
 
 
 def test_processes_that_compute_in_blocks(processes):

@@ -17,9 +17,12 @@ from torch import Tensor
 
 from pocketface.parallel import gather, own_rows, world_size
 
-LOGITS = 2**26
-"""How many logits are in memory at a time: 256 MiB in float32. More are computed block by block,
-and once more for the gradient."""
+BLOCK = 2**24
+"""How many logits, or numbers of centres, are worked on at a time: 64 MiB in float32."""
+
+LOGITS = 2**27
+"""How many logits are kept for the gradient: 512 MiB in float32. If there are more, none is kept,
+and they are computed twice."""
 
 _SHORTEST = 1e-12
 """The length below which a vector is not brought to unit length, as in torch's normalize."""
@@ -73,7 +76,7 @@ class _CrossEntropy(torch.autograd.Function):
     ) -> Tensor:
         """The loss, and the gradients for later."""
         with torch.autocast(device_type=embeddings.device.type, enabled=False):
-            work = _Shard(embeddings, centres, question)
+            work = _Shard(embeddings, centres, question, learning)
             loss = work.loss()
             ctx.gradients = work.gradients() if learning else None
         ctx.whole = centres.shape
@@ -97,7 +100,9 @@ class _CrossEntropy(torch.autograd.Function):
 class _Shard:
     """The work of one process on one batch."""
 
-    def __init__(self, embeddings: Tensor, centres: Tensor, question: Question) -> None:
+    def __init__(
+        self, embeddings: Tensor, centres: Tensor, question: Question, learning: bool
+    ) -> None:
         wide = torch.promote_types(embeddings.dtype, torch.float32)
         chosen = question.chosen
         self.question = question
@@ -108,7 +113,9 @@ class _Shard:
         self.units = everyone / self.lengths
         self.known = question.labels >= 0
         self.images = self.known.sum().clamp_min(1)
-        self.at_once = max(1, LOGITS // max(1, len(everyone)))
+        self.at_once = max(1, BLOCK // max(1, *everyone.shape))
+        self.keep = learning and len(everyone) * len(self.rows) <= LOGITS
+        self.kept: list[tuple[Tensor, Tensor]] = []
         # The images whose true class stands here, in the order of their classes.
         here = np.flatnonzero(question.columns >= 0)
         here = here[np.argsort(question.columns[here], kind="stable")]
@@ -117,7 +124,6 @@ class _Shard:
         self.here = torch.from_numpy(here).to(device)
         self.columns = torch.from_numpy(self.sorted_columns).to(device)
         self.targets, self.slopes = self._targets()
-        self.kept: Tensor | None = None
 
     def _targets(self) -> tuple[Tensor, Tensor]:
         """Logits to the true classes that stand here, and their slopes by the cosine over s."""
@@ -155,18 +161,15 @@ class _Shard:
             logits = self._logits(block, here, self._centres(block)[0])
             higher = torch.maximum(highest, logits.amax(1))
             total *= (highest - higher).exp()
-            if len(self.rows) <= self.at_once:
-                self.kept = logits.sub_(higher.unsqueeze(1)).exp_()
-                total += logits.sum(1)
-            else:
-                total += logits.sub_(higher.unsqueeze(1)).exp_().sum(1)
+            total += logits.sub_(higher.unsqueeze(1)).exp_().sum(1)
+            if self.keep:
+                self.kept.append((logits, higher))
             highest = higher
         own_highest = highest.clone()
         _all_reduce(highest, "max")
         sums = torch.stack([total * (own_highest - highest).exp(), torch.zeros_like(total)])
         sums[1, self.here] = self.targets
         _all_reduce(sums, "sum")
-        self.own_highest = own_highest
         self.log_total = highest + sums[0].log()
         losses = torch.where(self.known, self.log_total - sums[1], 0.0)
         mean: Tensor = losses.sum() / self.images
@@ -177,14 +180,15 @@ class _Shard:
         weights = self.question.scale * self.known.to(self.units.dtype) / self.images
         of_units = torch.zeros_like(self.units)
         of_rows = torch.empty(self.rows.shape, dtype=self.dtypes[1], device=self.rows.device)
+        self.kept.reverse()
         for block, here in self._blocks():
             centres, lengths = self._centres(block)
-            if self.kept is None:
+            if self.keep:
+                slopes, highest = self.kept.pop()
+                slopes *= ((highest - self.log_total).exp() * weights).unsqueeze(1)
+            else:
                 slopes = self._logits(block, here, centres)
                 slopes = slopes.sub_(self.log_total.unsqueeze(1)).exp_().mul_(weights.unsqueeze(1))
-            else:
-                share = (self.own_highest - self.log_total).exp() * weights
-                slopes, self.kept = self.kept.mul_(share.unsqueeze(1)), None
             images, columns = self.here[here], self.columns[here] - block.start
             slopes[images, columns] -= weights[images]
             slopes[images, columns] *= self.slopes[here]

@@ -46,11 +46,11 @@ class RowSGD(torch.optim.SGD):
     def _step_rows(
         self, parameter: torch.nn.Parameter, gradient: Tensor, group: dict[str, Any]
     ) -> None:
-        gradient = gradient.coalesce()
-        (rows,) = gradient.indices()
+        rows, values = _rows_of(gradient)
         moved = parameter.index_select(0, rows)
         scale: Tensor | None = getattr(self, "grad_scale", None)
-        values = gradient.values() if scale is None else gradient.values() / scale
+        if scale is not None:
+            values = values / scale
         change = values.add(moved, alpha=group["weight_decay"])
         if group["momentum"]:
             state = self.state[parameter]
@@ -65,3 +65,14 @@ class RowSGD(torch.optim.SGD):
         """What a GradScaler found, which leaves to a fused optimiser whether it takes the step."""
         found: Tensor | None = getattr(self, "found_inf", None)
         return found is not None and bool(found)
+
+
+def _rows_of(gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """Which rows a sparse gradient (c, D) holds, each once, and their numbers."""
+    (rows,) = gradient._indices()
+    # Autograd forgets that rows were coalesced; to do it again would sort and copy them.
+    if bool((rows.diff() > 0).all()):
+        return rows, gradient._values()
+    gradient = gradient.coalesce()
+    (rows,) = gradient.indices()
+    return rows, gradient.values()
