@@ -56,11 +56,12 @@ class Objective(nn.Module):
         leave_to_itself(self)
         # Of the bound method: a compiled module would be a second owner of the parameters.
         stages = backbone.forward_stages
+        self._forward_stages: Callable[[Tensor], tuple[Tensor, list[Tensor]]] = stages
         self._graphs = compiled == "graphs"
-        mode = {"mode": "reduce-overhead"} if self._graphs else {}
-        self._forward_stages: Callable[[Tensor], tuple[Tensor, list[Tensor]]] = (
-            torch.compile(stages, dynamic=False, **mode) if compiled else stages
-        )
+        if self._graphs:
+            self._forward_stages = torch.compile(stages, dynamic=False, mode="reduce-overhead")
+        elif compiled:
+            self._forward_stages = torch.compile(stages, dynamic=False)
 
     def forward(
         self,
@@ -96,7 +97,7 @@ class Objective(nn.Module):
 
     def _student(self, inputs: Tensor) -> Outputs:
         if self._graphs:
-            torch.compiler.cudagraph_mark_step_begin()
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         embeddings, stages = self._forward_stages(inputs)
         if self.distillation is not None and self.distillation.needs_stages:
             return Outputs(embeddings, tuple(stages))
