@@ -28,6 +28,7 @@ class Position:
         best_accuracy: the highest mean accuracy on the validation sets, -1 before the first.
         images: images seen.
         seconds: time spent, over all sittings.
+        back_offs: how often the run went back after it diverged, and lowered its learning rate.
     """
 
     epoch: int = 0
@@ -36,6 +37,7 @@ class Position:
     best_accuracy: float = -1.0
     images: int = 0
     seconds: float = 0.0
+    back_offs: int = 0
 
 
 @dataclass

@@ -110,6 +110,13 @@ class Screen:
                 f"{self.title}: {self.done:,} of {self.total:,} {self.unit}, {rate}, {left} {note}"
             )
 
+    def set_back(self, done: int) -> None:
+        """Say that only `done` are done: the work beyond was thrown away."""
+        self.done = self.first = done
+        self.began = time.monotonic()
+        if self.bar is not None:
+            self.bar.update(self.task, completed=done)
+
     def say(self, text: str) -> None:
         """Print a line beside the bar."""
         if not self.quiet:

@@ -9,6 +9,7 @@ from lightning_fabric import Fabric
 
 from pocketface.models.backbone import Backbone
 from pocketface.models.weights import save_weights
+from pocketface.train import anchors
 from pocketface.train import run as runs
 from pocketface.train.build import (
     build_backbone,
@@ -22,11 +23,12 @@ from pocketface.train.build import (
 )
 from pocketface.train.checkpoint import Checkpoint, Position, save_checkpoint
 from pocketface.train.curves import draw_curves
-from pocketface.train.divergence import check_loss, check_weights
+from pocketface.train.divergence import Diverged, LossWatch, refuse_broken_weights
 from pocketface.train.fit import fit_projection
 from pocketface.train.log import RunLog, Screen
 from pocketface.train.processes import all_wait
 from pocketface.train.recipe import Recipe
+from pocketface.train.recovery import recover
 from pocketface.train.schedule import learning_rate
 from pocketface.train.sources import describe_faces, open_sources
 from pocketface.train.step import TrainingStep
@@ -100,6 +102,7 @@ class Trainer:
         self.step.teacher = teacher
         self.feed = build_feed(recipe, self.loader, self.step)
         self.agree = Agreement(fabric)
+        self.watch = LossWatch(recipe.divergence.spike)
         self.position = Position()
         self.validation: dict[str, float] = {}
         self.told: set[str] = set()
@@ -117,12 +120,13 @@ class Trainer:
         """
         runs.refuse_other_batches(self.run, self.loader.identity, checkpoint.batches)
         self.step.restore(checkpoint.states)
+        self.watch.restore(checkpoint.states.get("watch", {}).get("losses", ()))
         self.position = replace(checkpoint.position)
 
     def checkpoint(self) -> Checkpoint:
         """Everything that `restore` needs, on the first process; all must call this together."""
         return Checkpoint(
-            self.step.states(),
+            {**self.step.states(), "watch": {"losses": self.watch.losses}},
             self.position,
             self.recipe.model_dump(mode="json"),
             self.loader.identity,
@@ -132,15 +136,14 @@ class Trainer:
         """Train to the end of the last epoch, or until a stop is asked for.
 
         Raises:
-            TrainingError: if the loss or a weight is no longer a number; `last.ckpt` is from
-                before that.
+            TrainingError: if the run diverges and the recipe does not ask to back off; the batch is
+                kept for inspection.
             StoppedError: if Ctrl-C or SIGTERM came; the run can be resumed.
         """
-        recipe, position = self.recipe, self.position
-        log = RunLog(self.run, position.step) if self.fabric.is_global_zero else None
+        recipe = self.recipe
+        log = self._open_log()
         total = recipe.epochs * self.loader.steps * self.loader.global_batch
-        done = position.step * self.loader.global_batch
-        screen = Screen(self.run.name, total, done, "images", self.quiet)
+        screen = Screen(self.run.name, total, self._images_done, "images", self.quiet)
         screen.say(self._description())
         if self.faces.faults:
             name, reason = self.faces.faults[0]
@@ -152,22 +155,40 @@ class Trainer:
             screen.say(f"the student: {projection.told}")
         try:
             with StopRequest() as stop:
-                while position.epoch < recipe.epochs:
-                    self._epoch(log, screen, stop)
-                    self._end_epoch(log, screen)
+                self._anchor()
+                while self.position.epoch < recipe.epochs:
+                    try:
+                        self._epoch(log, screen, stop)
+                        self._end_epoch(log, screen)
+                    except Diverged as diverged:
+                        said = recover(self, diverged)
+                        if log is not None:
+                            log.close()
+                        log = self._open_log()
+                        screen.set_back(self._images_done)
+                        screen.say(said)
         finally:
             screen.close()
             if log is not None:
                 log.close()
         if self.fabric.is_global_zero:
             draw_curves(self.run)
-        return RunResult(self.run, position, self.validation)
+        return RunResult(self.run, self.position, self.validation)
+
+    @property
+    def _images_done(self) -> int:
+        return self.position.step * self.loader.global_batch
+
+    def _open_log(self) -> RunLog | None:
+        return RunLog(self.run, self.position.step) if self.fabric.is_global_zero else None
 
     def _epoch(self, log: RunLog | None, screen: Screen, stop: StopRequest) -> None:
         recipe, position = self.recipe, self.position
         self.step.train_mode()
         if self.step.teacher is not None:
             self.step.teacher.at_epoch(position.epoch, recipe.epochs)
+        if recipe.distill is not None and recipe.distill.multi_step and not position.step_in_epoch:
+            self.watch.begin_anew()  # another teacher may speak from here on
         saved = time.monotonic()
         window = LogWindow()
         for ready, waited in self.feed.epoch(position.epoch, position.step_in_epoch):
@@ -192,8 +213,8 @@ class Trainer:
 
     def _write_row(self, log: RunLog | None, window: LogWindow, rate: float) -> None:
         position = self.position
+        self.watch.see(window.losses(self.fabric), position.step)
         values = window.means(self.fabric, self.loader.global_batch)
-        check_loss(values["loss"], position.step, self.run, self.recipe.optimiser)
         position.seconds += window.seconds
         epoch = position.epoch + position.step_in_epoch / self.loader.steps
         if log is not None:
@@ -201,7 +222,7 @@ class Trainer:
             log.write(position.step, values | {"learning_rate": rate, "epoch": epoch})
 
     def _check_weights(self) -> None:
-        check_weights(self.step.objective, self.position.step, self.run, self.recipe.optimiser)
+        refuse_broken_weights(self.step.objective, self.position.step, self.fabric)
 
     def _end_epoch(self, log: RunLog | None, screen: Screen) -> None:
         self._check_weights()
@@ -248,6 +269,19 @@ class Trainer:
         with all_wait(self.fabric):
             if self.fabric.is_global_zero:
                 save_checkpoint(self.run, checkpoint)
+        self._anchor()
+
+    def _anchor(self) -> None:
+        """Keep a checkpoint of an epoch's end, or the one that the run goes on from, to go back to.
+
+        What lies beyond it belongs to a way that was left.
+        """
+        step = self.position.step
+        if self.recipe.divergence.action == "stop" or not self.fabric.is_global_zero:
+            return
+        anchors.forget_after(self.run, step)
+        if self.position.step_in_epoch == 0 or anchors.newest_before(self.run, step) is None:
+            anchors.keep(self.run, step)
 
     def _save_weights(self, path: Path) -> None:
         data = self.recipe.data
@@ -280,6 +314,7 @@ class Trainer:
             epochs=self.recipe.epochs,
             global_batch=self.loader.global_batch,
         )
+        rate *= self.recipe.divergence.factor**self.position.back_offs
         self.step.set_rate(rate)
         self.step.set_number(self.position.step)
         return rate

@@ -19,6 +19,7 @@ from pocketface.distill.methods import AnyDistillConfig
 from pocketface.errors import RecipeError
 from pocketface.heads.config import HeadConfig
 from pocketface.train.augment import AugmentConfig
+from pocketface.train.divergence import DivergenceConfig
 from pocketface.train.sampler import SamplerConfig
 from pocketface.train.schedule import OptimiserConfig, ScheduleConfig, StepSchedule
 from pocketface.train.settings import parse_settings
@@ -93,6 +94,7 @@ class Recipe(BaseModel):
     augment: AugmentConfig = AugmentConfig()
     sampler: SamplerConfig = SamplerConfig()
     validation: ValidationConfig = ValidationConfig()
+    divergence: DivergenceConfig = DivergenceConfig()
     distill: AnyDistillConfig | None = None
     epochs: int = Field(default=26, ge=1)
     batch_size: int = Field(default=128, ge=2)

@@ -55,11 +55,15 @@ def resume(run: Path, recipe: Recipe, checkpoint: Path | None = None) -> Checkpo
     """
     found = load_checkpoint(checkpoint or run / LINK)
     theirs = parse_recipe(found.recipe, f"the recipe in {run}")
-    refuse_other_settings(run, recipe, theirs, "another recipe")
+    # What is done about divergence has decided nothing before the first time.
+    free = () if found.position.back_offs else ("divergence.",)
+    refuse_other_settings(run, recipe, theirs, "another recipe", free)
     return found
 
 
-def refuse_other_settings(run: Path, ours: BaseModel, theirs: BaseModel, named: str) -> None:
+def refuse_other_settings(
+    run: Path, ours: BaseModel, theirs: BaseModel, named: str, free: tuple[str, ...] = ()
+) -> None:
     """Raise RecipeError if a run would go on with other settings than it was begun with.
 
     Args:
@@ -67,8 +71,10 @@ def refuse_other_settings(run: Path, ours: BaseModel, theirs: BaseModel, named: 
         ours: the settings now.
         theirs: those of the checkpoint.
         named: what to call such settings, as "another recipe".
+        free: how keys begin that may differ, besides those that never decide an outcome.
     """
-    changed = [line for line in differences(ours, theirs) if not line.startswith(_OUTCOME_FREE)]
+    free += _OUTCOME_FREE
+    changed = [line for line in differences(ours, theirs) if not line.startswith(free)]
     if changed:
         raise RecipeError(
             f"{run} was begun with {named}; it cannot go on with this one:\n  "

@@ -16,6 +16,7 @@ class LogWindow:
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
+        self._losses: list[Tensor] = []
         self._steps = 0
         self._waited = 0.0
         self._began = time.monotonic()
@@ -29,8 +30,15 @@ class LogWindow:
         """Take one step's scalars, and the seconds that it waited for its batch."""
         for name, value in values.items():
             self._sums[name] = self._sums.get(name, torch.zeros_like(value)) + value
+        self._losses.append(values["loss"])
         self._steps += 1
         self._waited += waited
+
+    def losses(self, fabric: Fabric) -> list[float]:
+        """The loss of each step, the mean over all processes, which must call this together."""
+        mean: Any = fabric.all_reduce(torch.stack(self._losses).float(), reduce_op="mean")
+        losses: list[float] = mean.tolist()
+        return losses
 
     def means(self, fabric: Fabric, global_batch: int) -> dict[str, float]:
         """Means over the steps and over all processes, which must call this together.
