@@ -2,14 +2,15 @@
 
 Every variant of a network runs in turns in one process, a round of each after the other, so that
 whatever else the machine does meets them all; medians are compared. Variants: torch's own export
-and ours in onnxruntime, both in OpenVINO where it is installed, and a dense matrix product with as
-many multiplications, which no runtime is likely to beat. Load time and peak memory come from a
-process of their own for each file. Bars for PocketNetS-128 with one thread and one image: ours in
-onnxruntime at least 2.8 times as fast as torch's export (aim 3.5), the best runtime at least 3.3
-times (aim 4) and at most 2.0 matrix products (aim 1.6).
+and ours in onnxruntime, both in OpenVINO, ours in LiteRT and ncnn, as far as these are installed,
+and a dense matrix product with as many multiplications, which no runtime is likely to beat. Load
+time and peak memory come from a process of their own for each file. Bars for PocketNetS-128 with
+one thread and one image: ours in onnxruntime at least 2.8 times as fast as torch's export (aim
+3.5), the best runtime at least 3.3 times (aim 4) and at most 2.0 matrix products (aim 1.6).
 """
 
 import argparse
+import importlib.util
 import io
 import json
 import statistics
@@ -25,11 +26,13 @@ import onnxruntime
 import torch
 
 from naive_export import export_plainly, trained_like
-from pocketface.deploy.fuse import fuse
-from pocketface.deploy.trace import trace_graph
-from pocketface.deploy.write import write_graph
-from pocketface.models import create_model
+from pocketface.deploy.options import ExportOptions
+from pocketface.deploy.targets import TARGETS
+from pocketface.embedding.self_description import SelfDescription
+from pocketface.models import Backbone, create_model
 from pocketface.models.cost import measure_cost
+from pocketface.models.weights import save_weights
+from pocketface.preprocessing import Preprocessing
 
 NETWORKS = (
     "pocketnet_s_128",
@@ -61,43 +64,63 @@ def main() -> None:
 def measure(name: str, folder: Path, options: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     network = trained_like(create_model(name, generator=torch.Generator().manual_seed(0)))
-    files = {PLAIN: folder / f"{name}_plain.onnx", OURS: folder / f"{name}.onnx"}
-    export_plainly(network, files[PLAIN])
-    graph = trace_graph(network)
-    fuse(graph)
-    model = write_graph(graph, network.image_size, 18, {})
-    files[OURS].write_bytes(model.SerializeToString())
+    plain = folder / f"{name}_plain.onnx"
+    export_plainly(network, plain)
+    ours = export_everywhere(network, folder, name)
+    variants = {
+        (runtime, title): files[TAKES[runtime]]
+        for title, files in ((PLAIN, {"onnx": plain}), (OURS, ours))
+        for runtime in runtimes()
+        if TAKES[runtime] in files
+    }
     macs = measure_cost(network).macs
-    check(files, network.image_size)
+    check(variants, network.image_size)
     print(f"{name}: {macs / 1e6:.1f} M multiply-accumulates")
     for threads in options.threads:
         for batch in options.batches:
             rounds = max(10, options.rounds // batch)
-            compare(files, macs, network.image_size, threads, batch, rounds)
-    for title, file in files.items():
-        for runtime in runtimes():
-            print(f"  {runtime}, {title}: {alone(runtime, file)}", flush=True)
+            compare(variants, macs, network.image_size, threads, batch, rounds)
+    for (runtime, title), file in variants.items():
+        print(f"  {runtime}, {title}: {alone(runtime, file, network.image_size)}", flush=True)
 
 
-def check(files: dict[str, Path], size: int) -> None:
+def export_everywhere(network: Backbone, folder: Path, name: str) -> dict[str, Path]:
+    """The files of the targets whose runtimes are installed, by target."""
+    weights = folder / f"{name}.safetensors"
+    preprocessing = Preprocessing(image_size=network.image_size)
+    card = save_weights(network, weights, preprocessing=preprocessing, data="none", licence="none")
+    files = {}
+    for target in dict.fromkeys(TAKES[runtime] for runtime in runtimes()):
+        files[target] = folder / f"{name}{TARGETS[target].suffix}"
+        TARGETS[target].exporter().build(
+            network, SelfDescription(version="bench", card=card), ExportOptions(), files[target]
+        )
+    return files
+
+
+def check(variants: dict[tuple[str, str], Path], size: int) -> None:
     """The files must compute the same."""
     images = images_of(1, size)
-    plain, ours = (in_onnxruntime(file, images, 1)() for file in files.values())
-    difference = np.linalg.norm(np.subtract(ours, plain)) / np.linalg.norm(plain)
-    if not difference < 1e-4:
-        raise SystemExit(f"the files differ by {difference:.2g}")
+    outputs = [OPEN[runtime](file, images, 1)() for (runtime, _), file in variants.items()]
+    for key, output in zip(variants, outputs, strict=True):
+        difference = np.linalg.norm(np.subtract(output, outputs[0])) / np.linalg.norm(outputs[0])
+        if not difference < 1e-4:
+            raise SystemExit(f"{key} differs by {difference:.2g}")
 
 
 def compare(
-    files: dict[str, Path], macs: int, size: int, threads: int, batch: int, rounds: int
+    variants: dict[tuple[str, str], Path],
+    macs: int,
+    size: int,
+    threads: int,
+    batch: int,
+    rounds: int,
 ) -> None:
     images = images_of(batch, size)
-    runs: dict[str, Run] = {}
-    for title, file in files.items():
-        runs[f"onnxruntime, {title}"] = in_onnxruntime(file, images, threads)
-    if "openvino" in runtimes():
-        for title, file in files.items():
-            runs[f"OpenVINO, {title}"] = in_openvino(file, images, threads)
+    runs: dict[str, Run] = {
+        f"{runtime}, {title}": OPEN[runtime](file, images, threads)
+        for (runtime, title), file in variants.items()
+    }
     torch.set_num_threads(threads)
     runs["matrix product"] = matrix_product(macs * batch)
     times = {title: [] for title in runs}
@@ -151,6 +174,31 @@ def in_openvino(file: Path | io.BytesIO, images: np.ndarray, threads: int) -> Ru
     return lambda: request.infer([images])[0]
 
 
+def in_litert(file: Path, images: np.ndarray, threads: int) -> Run:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=file.read_bytes(), num_threads=threads)
+    (entry,), (output,) = interpreter.get_input_details(), interpreter.get_output_details()
+    turned = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
+    interpreter.resize_tensor_input(entry["index"], turned.shape)
+    interpreter.allocate_tensors()
+
+    def run() -> np.ndarray:
+        interpreter.set_tensor(entry["index"], turned)
+        interpreter.invoke()
+        return interpreter.get_tensor(output["index"])
+
+    return run
+
+
+def in_ncnn(file: Path, images: np.ndarray, threads: int) -> Run:
+    """One image after the other: ncnn knows no batch."""
+    from pocketface.embedding.ncnn_embedder import NcnnEmbedder
+
+    network = NcnnEmbedder(file, threads=threads)._file
+    return lambda: np.concatenate([network.run(image[None])[0] for image in images])
+
+
 def matrix_product(multiplications: int) -> Run:
     """A product (784, 1024) x (1024, n): 784 are the pixels of a map of 28 x 28."""
     generator = torch.Generator().manual_seed(0)
@@ -159,33 +207,49 @@ def matrix_product(multiplications: int) -> Run:
     return lambda: torch.mm(left, right)
 
 
+OPEN: dict[str, Callable[[Path, np.ndarray, int], Run]] = {
+    "onnxruntime": in_onnxruntime,
+    "openvino": in_openvino,
+    "litert": in_litert,
+    "ncnn": in_ncnn,
+}
+TAKES = {"onnxruntime": "onnx", "openvino": "onnx", "litert": "litert", "ncnn": "ncnn"}
+"""The target whose file each runtime is given."""
+
+MODULES = {"onnxruntime": "onnxruntime", "openvino": "openvino", "litert": "ai_edge_litert"}
+"""What each runtime imports; ncnn's files are written by pnnx, which comes beside it."""
+
+
 def runtimes() -> tuple[str, ...]:
-    import importlib.util
+    """The names of those that are installed."""
+    return tuple(
+        name for name in OPEN if importlib.util.find_spec(MODULES.get(name, "pnnx")) is not None
+    )
 
-    found = importlib.util.find_spec("openvino") is not None
-    return ("onnxruntime", "openvino") if found else ("onnxruntime",)
 
-
-def alone(runtime: str, file: Path) -> str:
+def alone(runtime: str, file: Path, size: int) -> str:
     """Load time and memory of one file in a process of its own."""
-    size = onnxruntime.InferenceSession(str(file)).get_inputs()[0].shape[2]
     words = [sys.executable, __file__, "--child", runtime, str(file), str(size)]
     found = json.loads(subprocess.run(words, check=True, capture_output=True).stdout)
+    parts = [file, *([file.with_suffix(".bin")] if runtime == "ncnn" else [])]
     return (
-        f"{file.stat().st_size / 1e6:.2f} MB on disk, loaded in {1e3 * found['load']:.0f} ms, "
-        f"{found['memory']:.0f} MB above the runtime at its peak"
+        f"{sum(part.stat().st_size for part in parts) / 1e6:.2f} MB on disk, loaded in "
+        f"{1e3 * found['load']:.0f} ms, {found['memory']:.0f} MB above the runtime at its peak"
     )
 
 
 def load_and_run(runtime: str, file: str, size: str) -> dict[str, float]:
-    before = resident("VmRSS")
     images = images_of(1, int(size))
-    if runtime == "openvino":
-        import openvino  # noqa: F401 - not counted as the file's
-
-        before = resident("VmRSS")
+    # What is imported is not counted as the file's.
+    if runtime == "ncnn":
+        import pocketface.embedding.ncnn_embedder  # noqa: F401
+    elif runtime == "litert":
+        import ai_edge_litert.interpreter  # noqa: F401
+    elif runtime == "openvino":
+        import openvino  # noqa: F401
+    before = resident("VmRSS")
     begin = time.perf_counter()
-    run = (in_openvino if runtime == "openvino" else in_onnxruntime)(Path(file), images, 1)
+    run = OPEN[runtime](Path(file), images, 1)
     load = time.perf_counter() - begin
     run()
     return {"load": load, "memory": (resident("VmHWM") - before) / 1e6}
