@@ -132,7 +132,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--architecture", default="pocketnet_s_128")
     parser.add_argument("--teacher", default="iresnet_100")
     parser.add_argument("--image-size", type=int, default=112)
-    parser.add_argument("--images", type=int, help="JPEGs of the loader; 16 batches")
+    parser.add_argument(
+        "--images", type=int, help="JPEGs of the loader; on a CPU 4 batches, on a GPU 64"
+    )
     parser.add_argument("--threads", type=int, default=1, help="on a CPU")
     parser.add_argument(
         "--workers", type=int, help="decoding; on a CPU 1, on a GPU all cores but 2"
@@ -149,7 +151,7 @@ def parse() -> argparse.Namespace:
     from pocketface.profile.machine import cores
 
     options.workers = options.workers or (max(1, cores() - 2) if on_a_gpu else 1)
-    options.images = options.images or 16 * options.batch
+    options.images = options.images or (64 if on_a_gpu else 4) * options.batch
     return options
 
 
@@ -211,9 +213,10 @@ def report(table: str, ways: list[Way], folder: Path, options: argparse.Namespac
         here, there = context.Pipe()
         process = context.Process(target=work, args=(table, way, folder, options, there))
         process.start()
+        there.close()  # so that the end of the process is noticed
         processes.append(process)
         # One after the other: the second finds the teacher's cache that the first has filled.
-        answer = here.recv()
+        answer = hear(here)
         if isinstance(answer, str):
             failed[way.name] = answer
         else:
@@ -221,17 +224,31 @@ def report(table: str, ways: list[Way], folder: Path, options: argparse.Namespac
             lines[way.name] = here
     seconds: dict[str, list[float]] = {name: [] for name in lines}
     for _ in range(options.turns):
-        for name, line in lines.items():
+        for name, line in list(lines.items()):
             line.send("steps")
-            seconds[name].append(line.recv())
+            answer = hear(line)
+            if isinstance(answer, str):
+                failed[name] = answer
+                del lines[name], outcomes[name]
+            else:
+                seconds[name].append(answer)
     memory = {}
     for name, line in lines.items():
         line.send("end")
-        memory[name] = line.recv()
+        answer = hear(line)
+        memory[name] = float("nan") if isinstance(answer, str) else answer
     for process in processes:
         process.join()
     show(table, ways, seconds, memory, failed, options)
     compare(table, ways, outcomes)
+
+
+def hear(line: Connection) -> Any:
+    """What a process answers; words if it cannot."""
+    try:
+        return line.recv()
+    except EOFError:
+        return "its process ended"
 
 
 def show(
@@ -244,7 +261,9 @@ def show(
 ) -> None:
     print(f"\n{table:34s}{'ms a step':>10}{'images/s':>11}{'times as fast':>15}{'peak MB':>9}")
     best = 0.0
-    medians = {name: statistics.median(times) for name, times in seconds.items()}
+    medians = {name: statistics.median(times) for name, times in seconds.items() if times}
+    if "naive" not in medians:
+        raise SystemExit(f"the naive step failed: {failed['naive']}")
     for way in ways:
         if way.name in failed:
             print(f"  {way.name:32s}  failed: {failed[way.name]}")
@@ -316,19 +335,28 @@ def work(table: str, way: Way, folder: Path, options: argparse.Namespace, line: 
         next(steps)
         line.send(outcome())
     except Exception as error:
-        traceback.print_exc()
-        line.send(f"{type(error).__name__}: {str(error).splitlines()[0]}")
+        line.send(in_words(error))
         return
     by_cpu = options.cpu_time and table != "with the loader"
     clock = time.process_time if by_cpu else time.perf_counter
     while line.recv() == "steps":
         began = clock()
-        for _ in range(options.steps):
-            next(steps)
+        try:
+            for _ in range(options.steps):
+                next(steps)
+        except Exception as error:
+            line.send(in_words(error))
+            return
         if device.type == "cuda":
             torch.cuda.synchronize()
         line.send((clock() - began) / options.steps)
     line.send(peak(device) - floor)
+
+
+def in_words(error: Exception) -> str:
+    """The first line of an error; the whole of it on the screen."""
+    traceback.print_exception(error)
+    return f"{type(error).__name__}: {f'{error}'.partition(chr(10))[0]}"
 
 
 def peak(device: torch.device) -> float:
