@@ -41,6 +41,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=40, help="turns of each arm")
     parser.add_argument("--live-steps", type=int, default=3, help="turns beside a live teacher")
     parser.add_argument("--images", type=int, default=200_000, help="images of a cache")
+    parser.add_argument("--sizes", type=int, nargs="*", default=[128, 512], help="D of the caches")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--live-batch", type=int, default=None, help="[16 on a CPU, else --batch]")
     parser.add_argument("--threads", type=int, default=1)
@@ -62,8 +63,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         write_faces(root / "faces")
-        held = [compare(root, size, options) for size in (128, 512)]
-        live(root, options)
+        held = [compare(root, size, options) for size in options.sizes]
+        if options.live_steps:
+            live(root, options)
     print(f"cached teachers cost at most {BAR}: {'held' if all(held) else 'MISSED'}")
 
 
