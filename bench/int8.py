@@ -23,6 +23,7 @@ from naive_export import trained_like
 from pocketface.deploy.fold import fold
 from pocketface.deploy.fuse import fuse
 from pocketface.deploy.graph import Graph
+from pocketface.deploy.int8.border import AUTO, START, find_border
 from pocketface.deploy.int8.calibrate import find_grids
 from pocketface.deploy.int8.grid import Plan
 from pocketface.deploy.int8.prepare import prepare
@@ -34,7 +35,8 @@ from pocketface.deploy.write import Writer, write_graph
 from pocketface.models import Backbone, create_model
 
 NETWORKS = ("pocketnet_s_128", "mobilefacenet", "mobilefacenet_foamliu")
-FLOAT, SPLIT, NODES = "float, fused", "int8, PReLU in 8 bits", "int8, PReLU nodes"
+FLOAT = "float, fused"
+BORDERS = {"int8, from where it pays": AUTO, "int8, from the start": START}
 FACES = 4
 """That set the ranges: speed does not depend on them."""
 
@@ -45,21 +47,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS))
     parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--runtimes", nargs="+", default=list(runtimes()))
     options = parser.parse_args()
     torch.set_num_threads(1)
     print("8-bit dot products:", ", ".join(dot_products()) or "none")
     for name in options.networks:
-        measure(name, options.rounds)
+        measure(name, options.rounds, options.batch, options.runtimes)
 
 
-def measure(name: str, rounds: int) -> None:
+def measure(name: str, rounds: int, batch: int, chosen: list[str]) -> None:
     network = trained_like(create_model(name, generator=torch.Generator().manual_seed(0)))
     contents = write_all(network)
-    images = np.random.default_rng(0).standard_normal((1, 3, 112, 112), dtype=np.float32)
+    images = np.random.default_rng(0).standard_normal((batch, 3, 112, 112), dtype=np.float32)
     runs: dict[str, Run] = {}
     for title, content in contents.items():
-        runs[f"onnxruntime, {title}"] = in_onnxruntime(content, images, 1)
-        if "openvino" in runtimes():
+        if "onnxruntime" in chosen:
+            runs[f"onnxruntime, {title}"] = in_onnxruntime(content, images, 1)
+        if "openvino" in chosen:
             runs[f"OpenVINO, {title}"] = in_openvino(io.BytesIO(content), images, 1)
     times: dict[str, list[float]] = {title: [] for title in runs}
     for run in runs.values():
@@ -69,7 +74,7 @@ def measure(name: str, rounds: int) -> None:
             begin = time.process_time()
             run()
             times[title].append(1e3 * (time.process_time() - begin))
-    print(f"{name}, one image, one thread, {rounds} rounds")
+    print(f"{name}, batches of {batch}, one thread, {rounds} rounds")
     for title, content in contents.items():
         print(f"  {title:24} {len(content) / 1e6:.3f} MB")
     for title, found in times.items():
@@ -88,14 +93,14 @@ def write_all(network: Backbone) -> dict[str, bytes]:
     contents = {FLOAT: write(graph, Writer(graph))}
     pixels = draw_faces(FACES, 112, np.random.default_rng(0))
     faces = torch.from_numpy((pixels.transpose(0, 3, 1, 2) / 127.5 - 1).astype(np.float32))
-    for title, split in ((SPLIT, True), (NODES, False)):
+    for title, begin in BORDERS.items():
         graph = trace_graph(network)
         fold(graph)
-        prepare(graph, split=split)
-        plan = leave_first_in_float(graph, Plan(find_grids(graph, lambda: [faces], "minmax")))
-        contents[title] = write(graph, Int8Writer(graph, plan))
-    if contents[SPLIT] == contents[NODES]:  # there is no PReLU
-        del contents[NODES]
+        early = prepare(graph, find_border(graph, begin, 112))
+        plan = Plan(find_grids(graph, lambda: [faces], "minmax"), early, early)
+        contents[title] = write(graph, Int8Writer(graph, leave_first_in_float(graph, plan)))
+    if len(set(contents.values())) < len(contents):  # it pays from the start
+        del contents["int8, from the start"]
     return contents
 
 

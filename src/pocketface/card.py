@@ -62,7 +62,12 @@ class Quantisation(BaseModel):
     calibrated_on: str = Field(description="faces that set the ranges")
     ranges: str = Field(description="how a range was chosen: minmax, percentile or mse")
     fine_tuned_steps: int = Field(default=0, ge=0)
-    float_layers: list[str] = Field(default_factory=list, description="the network's own names")
+    begins_with: str = Field(
+        default="", description="the network's module before which all is in float; empty if none"
+    )
+    float_layers: list[str] = Field(
+        default_factory=list, description="the network's own names, of modules behind it"
+    )
     mean_cosine: float = Field(description="to the float network, on held-out faces")
     least_cosine: float
     held_out: int = Field(gt=0, description="number of these faces")

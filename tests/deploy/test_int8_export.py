@@ -102,6 +102,18 @@ def test_pixels_in_and_unit_length_out(written, source, faces, tmp_path) -> None
     assert cosine.min() > 0.99
 
 
+def test_8_bits_begin_where_they_are_asked_to(written, source, faces, tmp_path) -> None:
+    assert written[1]["quantisation"]["begins_with"] == ""
+    arguments = ["export", source(NAME), tmp_path / "m.onnx", "--int8", "--calibrate", faces]
+    done = run(*arguments, "--int8-from", "features.3", "--json")
+    assert done.exit_code == 0, done.output
+    lost = json.loads(done.stdout)["quantisation"]
+    assert lost["begins_with"].startswith("features.3")
+    assert lost["mean_cosine"] > written[1]["quantisation"]["mean_cosine"]
+    text = run(*arguments, "--int8-from", "features.3", "--overwrite").stdout
+    assert f"In float: all before {lost['begins_with']}" in text
+
+
 def test_a_file_that_loses_much_is_refused(source, faces, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("pocketface.deploy.int8.export.LEAST_COSINE", 1.0)
     out = tmp_path / "m.onnx"
@@ -124,6 +136,8 @@ def test_a_file_that_loses_much_is_refused(source, faces, tmp_path, monkeypatch)
     [
         (["--calibrate", "synthetic"], "add --int8"),
         (["--allow-loss"], "add --int8"),
+        (["--int8-from", "start"], "add --int8"),
+        (["--int8", "--calibrate", "synthetic:8", "--int8-from", "cells.4"], "is no module"),
         (["--int8", "--target", "openvino"], "writes ONNX files"),
         (["--int8", "--fine-tune", "-1"], "at least 0 steps"),
         (["--int8", "--calibrate", "synthetic:few"], "names no number of faces"),

@@ -128,7 +128,8 @@ def test_everything_in_float_is_the_float_file() -> None:
     assert "QuantizeLinear" not in {node.op_type for node in model.graph.node}
     found = run(model, images_of(2))
     wanted = run(write_graph(graph, 32, 18, {}), images_of(2))
-    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+    # Its weights are kept in 16 bits.
+    assert np.linalg.norm(found - wanted) < 2e-3 * np.linalg.norm(wanted)
 
 
 def test_a_relu6_that_ends_below_its_grid_is_written() -> None:

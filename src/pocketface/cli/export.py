@@ -87,6 +87,17 @@ def export(
             rich_help_panel=_INT8,
         ),
     ] = None,
+    int8_from: Annotated[
+        str | None,
+        typer.Option(
+            "--int8-from",
+            metavar="auto|start|MODULE",
+            help="Where 8 bits begin, what is before being in float: where it costs least time, "
+            "with the first layer, or with a module of the network, such as cells.9.",
+            show_default="auto",
+            rich_help_panel=_INT8,
+        ),
+    ] = None,
     fine_tune: Annotated[
         int | None,
         typer.Option(
@@ -114,7 +125,7 @@ def export(
 
     The card (thresholds, preprocessing, licence) goes into the file: it can be used alone.
     """
-    if int8 or calibrate is not None or fine_tune is not None or allow_loss:
+    if int8 or allow_loss or any(o is not None for o in (calibrate, int8_from, fine_tune)):
         from pocketface.cli.export_int8 import export_int8_file
 
         export_int8_file(
@@ -123,6 +134,7 @@ def export(
             target=target,
             int8=int8,
             calibrate=calibrate,
+            int8_from=int8_from,
             fine_tune=fine_tune,
             allow_loss=allow_loss,
             input_kind=input_kind,

@@ -16,6 +16,7 @@ def export_int8_file(
     target: str,
     int8: bool,
     calibrate: str | None,
+    int8_from: str | None,
     fine_tune: int | None,
     allow_loss: bool,
     input_kind: str,
@@ -33,7 +34,8 @@ def export_int8_file(
 
     if not int8:
         raise RecipeError(
-            "--calibrate, --fine-tune and --allow-loss are of files in 8 bits: add --int8."
+            "--calibrate, --int8-from, --fine-tune and --allow-loss are of files in 8 bits: "
+            "add --int8."
         )
     if target != "onnx":
         raise RecipeError(
@@ -45,6 +47,7 @@ def export_int8_file(
     from rich.progress import Progress
 
     from pocketface.deploy import ExportOptions
+    from pocketface.deploy.int8.border import AUTO
     from pocketface.deploy.int8.export import export_int8
     from pocketface.deploy.int8.quantise import Int8Options
 
@@ -61,7 +64,12 @@ def export_int8_file(
             weights,
             out,
             generator=np.random.default_rng(0),
-            int8=Int8Options(calibrate or "synthetic", fine_tune or 0, allow_loss=allow_loss),
+            int8=Int8Options(
+                calibrate or "synthetic",
+                fine_tune or 0,
+                allow_loss=allow_loss,
+                begin=int8_from or AUTO,
+            ),
             options=ExportOptions(
                 input=cast(Any, input_kind),
                 output=cast(Any, output_kind),
@@ -100,13 +108,14 @@ def _print_text(done: "Int8Export", weights: Path) -> None:
 
     lost = done.card.quantisation
     assert lost is not None
+    before = [f"all before {lost.begins_with}"] if lost.begins_with else []
     tuned = f", fine-tuned for {lost.fine_tuned_steps} steps" if lost.fine_tuned_steps else ""
     typer.echo(
         f"{done.path}: {done.bytes / 1e6:.2f} MB in 8 bits, in {done.seconds:.1f} s; ranges from "
         f"{lost.calibrated_on}{tuned}\n"
         f"Cosine to {weights.name} on {lost.held_out} other faces: {lost.mean_cosine:.4f} on "
         f"average, at least {lost.least_cosine:.4f}\n"
-        f"In float: {', '.join(lost.float_layers)}\n"
+        f"In float: {', '.join([*before, *lost.float_layers])}\n"
         f"Card: in the file, and in {card_path(done.path)}"
         + ("; its thresholds are the float network's" if done.card.thresholds else "")
         + f"\nNext: pocketface evaluate {done.path} PAIRS --against FLOAT/report.json"

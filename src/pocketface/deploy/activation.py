@@ -12,16 +12,18 @@ two passes over the map in its blocked order. Sharing relu(x) between the consum
 its factor in their weights, was measured and is slower: more is multiplied than is saved.
 """
 
+from collections.abc import Collection
+
 import numpy as np
 
 from pocketface.deploy.graph import Add, Conv, Floats, Graph, Node, PRelu, Relu
 
 
-def split_prelus(graph: Graph) -> None:
-    """Replace each PReLU on maps, in place."""
+def split_prelus(graph: Graph, among: Collection[str] | None = None) -> None:
+    """Replace each PReLU on maps, in place; with `among` only those that give its values."""
 
     def change(node: Node) -> list[Node] | None:
-        if not isinstance(node.operation, PRelu):
+        if not isinstance(node.operation, PRelu) or not (among is None or node.output in among):
             return None
         slope, source = node.operation.slope, node.inputs[0]
         steep = slope > 1

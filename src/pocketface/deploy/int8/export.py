@@ -17,7 +17,7 @@ from pocketface.deploy.graph import Graph
 from pocketface.deploy.int8.faces import read_calibration_faces
 from pocketface.deploy.int8.grid import Plan
 from pocketface.deploy.int8.quantise import LEAST_COSINE, Int8Options, Progress, quantise
-from pocketface.deploy.int8.sensitive import float_layers
+from pocketface.deploy.int8.sensitive import first_layer, float_layers
 from pocketface.deploy.int8.write import Int8Writer
 from pocketface.deploy.options import ExportOptions
 from pocketface.deploy.pixels import take_pixels
@@ -80,7 +80,7 @@ def export_int8(
     faces = read_calibration_faces(int8.calibrate, preprocessing.image_size, generator)
     own = torch.Generator().manual_seed(int(generator.integers(2**63)))
     graph, plan = quantise(backbone, preprocessing, faces.seen, int8, own, progress)
-    left = float_layers(graph, plan)
+    first, left = first_layer(graph, plan), float_layers(graph, plan)
     if options.input == "uint8":
         take_pixels(graph, preprocessing)  # what takes the images is in float
 
@@ -96,6 +96,7 @@ def export_int8(
             calibrated_on=faces.source,
             ranges=int8.ranges,
             fine_tuned_steps=int8.fine_tune,
+            begins_with=first,
             float_layers=left,
             mean_cosine=0,
             least_cosine=0,

@@ -83,10 +83,12 @@ class Plan:
         grids: of each value that is rounded.
         exact: the outputs of the nodes that compute in float; where they follow each other, the
             values between them are not rounded.
+        early: those of them before the border with which 8 bits begin.
     """
 
     grids: Mapping[str, Grid]
     exact: frozenset[str] = frozenset()
+    early: frozenset[str] = frozenset()
 
 
 class Rounding:

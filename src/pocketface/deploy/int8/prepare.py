@@ -10,6 +10,7 @@ for both signs of x: one depthwise 1x1 convolution, whose relu is the end of its
 
 import numpy as np
 
+from pocketface.deploy.activation import split_prelus
 from pocketface.deploy.graph import (
     Add,
     Affine,
@@ -22,14 +23,23 @@ from pocketface.deploy.graph import (
     PRelu,
     Relu,
 )
+from pocketface.deploy.int8.join import join_sums
 
 
-def prepare(graph: Graph, *, split: bool = True) -> None:
-    """Rewrite `graph`, which is folded, in place; without `split` PReLUs stay."""
-    if split:
-        bend_prelus(graph)
+def prepare(graph: Graph, border: int = 0) -> frozenset[str]:
+    """Rewrite `graph`, which is folded, in place; gives the values made in float.
+
+    Those are what the first `border` nodes give, now in the operations that are fast in float.
+    """
+    early = {node.output for node in graph.nodes[:border]}
+    known = {node.output for node in graph.nodes}
+    split_prelus(graph, early)
+    early |= {node.output for node in graph.nodes} - known
+    join_sums(graph, early)
+    bend_prelus(graph)
     _affine_as_conv(graph)
     _end_with_linear(graph)
+    return frozenset(early)
 
 
 def bend_prelus(graph: Graph) -> None:

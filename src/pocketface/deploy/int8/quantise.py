@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pocketface.deploy.fold import fold
 from pocketface.deploy.graph import Graph
+from pocketface.deploy.int8.border import AUTO, find_border
 from pocketface.deploy.int8.calibrate import Method, find_grids
 from pocketface.deploy.int8.finetune import fine_tune
 from pocketface.deploy.int8.grid import Plan
@@ -49,6 +50,8 @@ class Int8Options:
         fine_tune: steps of fine-tuning; 0 for none.
         ranges: how the range of a map is chosen.
         allow_loss: write a file that lost more than `LEAST_COSINE` allows.
+        begin: the network's module with which 8 bits begin, what is before it being in float;
+            'start' for the first one, 'auto' for where it costs least time.
 
     Raises RecipeError for a negative number of steps.
     """
@@ -57,6 +60,7 @@ class Int8Options:
     fine_tune: int = 0
     ranges: Method = "mse"
     allow_loss: bool = False
+    begin: str = AUTO
 
     def __post_init__(self) -> None:
         if self.fine_tune < 0:
@@ -74,17 +78,21 @@ def quantise(
     """The graph of `backbone` in operations of 8 bits, and what of it is rounded how.
 
     `faces`, uint8 (N, S, S, 3), set the ranges, teach, and judge which layers stay in float: what
-    takes the images always does.
+    takes the images always does, and what is before the border.
+
+    Raises RecipeError where 8 bits are to begin with no module of the network.
     """
     graph = trace_graph(backbone)
     fold(graph)
-    prepare(graph)
+    border = find_border(graph, options.begin, preprocessing.image_size)
+    early = prepare(graph, border)
     images = torch.from_numpy(normalise_faces(faces, preprocessing))
 
     def batches() -> Iterator[Tensor]:
         yield from torch.split(images, _BATCH)
 
-    plan = leave_first_in_float(graph, Plan(find_grids(graph, batches, options.ranges)))
+    grids = find_grids(graph, batches, options.ranges)
+    plan = leave_first_in_float(graph, Plan(grids, early, early))
     judges = images[:_JUDGES]
     with torch.no_grad():
         wanted = GraphNetwork(graph).eval()(judges)

@@ -74,11 +74,18 @@ def leave_sensitive_in_float(
 
 
 def float_layers(graph: Graph, plan: Plan) -> list[str]:
-    """The network's own names of the layers with weights that are in float."""
+    """The network's own names of the layers with weights that are in float behind the border."""
     return _layers(graph, plan, in_float=True)
 
 
+def first_layer(graph: Graph, plan: Plan) -> str:
+    """The network's own name of the layer with which 8 bits begin; '' if it is the first."""
+    late = [graph.layers[node.output] for node in graph.nodes if node.output not in plan.early]
+    return late[0] if plan.early else ""
+
+
 def _layers(graph: Graph, plan: Plan, *, in_float: bool) -> list[str]:
-    weighted = [node.output for node in graph.nodes if has_weights(node)]
+    late = [node for node in graph.nodes if node.output not in plan.early]
+    weighted = [node.output for node in late if has_weights(node)]
     found = [graph.layers[name] for name in weighted if (name in plan.exact) == in_float]
     return list(dict.fromkeys(found))

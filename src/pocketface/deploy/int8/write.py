@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from pocketface.deploy.graph import Conv, Floats, Graph, Linear, Node, Relu
 from pocketface.deploy.int8.grid import Grid, Plan, Rounding, has_weights, round_weights
 from pocketface.deploy.write import Writer
 
-_TAKES_BYTES = ("Conv", "Gemm")
+_MANY = 32
+"""Numbers that are worth a node which widens them."""
 
 
 class Int8Writer(Writer):
@@ -55,7 +56,7 @@ class Int8Writer(Writer):
         if has_weights(node) and node.output not in self._plan.exact:
             names += self._write_layer(node, *weights)
         else:
-            names += [self._keep(weight.astype(np.float32)) for weight in weights]
+            names += [self._keep_half(weight.astype(np.float32)) for weight in weights]
         self.nodes.append(helper.make_node(kind, names, [self._short(node.output)], **options))
 
     def _found(self, name: str, node: Node) -> str:
@@ -99,6 +100,18 @@ class Int8Writer(Writer):
         return self._share(np.array(grid.scale, np.float32)), self._share(
             np.array(grid.zero, np.uint8)
         )
+
+    def _keep_half(self, numbers: npt.NDArray[np.float32]) -> str:
+        """The name of numbers that are kept in 16 bits, and widened once when the file is loaded.
+
+        Rounding them to 11 bits is less than all else that is lost. A few numbers are fewer bytes
+        than what widens them.
+        """
+        if numbers.size < _MANY or np.abs(numbers).max() > np.finfo(np.float16).max:
+            return self._keep(numbers)
+        half, wide = self._keep(numbers.astype(np.float16)), self._new()
+        self.nodes.append(helper.make_node("Cast", [half], [wide], to=TensorProto.FLOAT))
+        return wide
 
     def _keep(self, numbers: npt.NDArray[Any]) -> str:
         name = self._new()
