@@ -11,7 +11,7 @@ from pocketface.deploy.fold import fold
 from pocketface.deploy.graph import Graph
 from pocketface.deploy.int8.border import AUTO, FLOAT, INT8, START, find_border
 from pocketface.deploy.int8.calibrate import find_grids
-from pocketface.deploy.int8.grid import Plan
+from pocketface.deploy.int8.grid import Grid, Plan
 from pocketface.deploy.int8.network import GraphNetwork
 from pocketface.deploy.int8.prepare import prepare
 from pocketface.deploy.int8.sensitive import first_layer, float_layers, leave_first_in_float
@@ -120,6 +120,17 @@ def test_what_is_in_float_is_kept_in_16_bits() -> None:
     for weight in model.graph.initializer:
         sizes[weight.data_type] += int(np.prod(weight.dims))
     assert sizes[10] > 10 * sizes[1]  # float16, float32: few numbers, scales and biases
+
+
+def test_pocketnet_s_128_is_small_enough() -> None:
+    """1.25 MB, with a card in it: the bar of docs/results.md."""
+    graph = folded("pocketnet_s_128")
+    early = prepare(graph, find_border(graph, AUTO, 112))
+    names = [node.output for node in graph.nodes]
+    grids = {name: Grid(0.1 + 1e-3 * place, place % 256) for place, name in enumerate(names)}
+    plan = leave_first_in_float(graph, Plan(grids, early, early))
+    model = write_graph(graph, 112, 18, {}, writer=Int8Writer(graph, plan))
+    assert len(model.SerializeToString()) < 1.24e6
 
 
 def test_weights_beyond_16_bits_stay_in_32() -> None:
