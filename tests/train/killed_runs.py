@@ -7,6 +7,7 @@ a start of Python. Run by hand it prints the record:
 """
 
 import argparse
+import faulthandler
 import json
 import mmap
 import os
@@ -160,8 +161,7 @@ class WarmParent:
         """A run to its end; its pace gives the delays their size."""
         began = time.monotonic()
         child = self._fork(run)
-        while self.watch.read()[2] == 0:
-            time.sleep(0.001)
+        self._wait_for(child, lambda: self.watch.read()[2] > 0)
         self.start = time.monotonic() - began
         assert os.waitpid(child, 0)[1] == 0, "the run that nobody disturbed failed"
         self.pace = (time.monotonic() - began - self.start) / self.watch.read()[2]
@@ -172,11 +172,9 @@ class WarmParent:
         if self.random.random() < EARLY:
             time.sleep(self.random.uniform(0, self.start))
         else:
-            while self.watch.read()[0] == 0:
-                time.sleep(0.0005)
+            self._wait_for(child, lambda: self.watch.read()[0] > 0)
             until = time.monotonic() + self.random.uniform(0, REACH * self.pace)
-            while time.monotonic() < until and self.watch.read()[2] < REACH:
-                time.sleep(0.0005)
+            self._wait_for(child, lambda: time.monotonic() > until or self.watch.read()[2] == REACH)
         os.kill(child, signal.SIGKILL)
         self._look(child, self.record.random)
 
@@ -193,10 +191,16 @@ class WarmParent:
             train(self.recipe, run, self.watch)
         return child
 
+    def _wait_for(self, child: int, seen: Callable[[], bool]) -> None:
+        while not seen():
+            ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            assert ended is None, f"the child ended by itself: {ended}"
+            time.sleep(0.0005)
+
     def _look(self, child: int, landed: dict[str, int]) -> None:
         """What a killed child left: is the newest checkpoint whole, and not older than before?"""
         _, status = os.waitpid(child, 0)
-        assert os.WIFSIGNALED(status), f"the child ended by itself, status {status}"
+        assert os.WTERMSIG(status) == signal.SIGKILL, f"the child ended by itself, status {status}"
         stage, _, steps = self.watch.read()
         name = STAGES[stage]
         if os.path.lexists(self.run / checkpoints.LINK):
@@ -243,6 +247,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    faulthandler.enable()
     # A child that is forked from a process with threads of OpenMP would wait for them for ever.
     torch.set_num_threads(1)
     began = time.monotonic()

@@ -3,8 +3,12 @@
 import json
 import re
 
+import pytest
+import torch
+
 from pocketface.train.curves import draw_curves
-from pocketface.train.log import RunLog, Screen, read_metrics
+from pocketface.train.device_use import device_use, told
+from pocketface.train.log import RunLog, Screen, duration, read_metrics
 
 
 def write(run, steps, resume_at=0):
@@ -78,8 +82,19 @@ def test_the_screen_says_rate_and_time_left_where_there_is_no_terminal(capsys, m
     now[0] += 20
     screen.advance(200)
     text = capsys.readouterr().err
+    assert re.search(r"run: 500 of 1,000 images, 10 images/s, 50 seconds left", text)
+    screen.note = "waits 2% for data"
+    now[0] += 30
+    screen.advance(10)
     screen.close()
-    assert re.search(r"run: 500 of 1,000 images, 10 images/s, 0.8 minutes left", text)
+    text = capsys.readouterr().err
+    assert "run: 510 of 1,000 images, 5 images/s, 95 seconds left" not in text
+    assert "run: 510 of 1,000 images, 5 images/s, 1.6 minutes left, waits 2% for data" in text
+    # What was thrown away is no longer counted, nor is the time that it took.
+    screen.set_back(300)
+    now[0] += 40
+    screen.advance(80)
+    assert "380 of 1,000 images, 2 images/s, 5.2 minutes left" in capsys.readouterr().err
 
 
 def test_no_time_left_is_made_up(capsys, monkeypatch):
@@ -101,3 +116,39 @@ def test_a_quiet_screen_says_nothing(capsys, monkeypatch):
     screen.say("something")
     screen.close()
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0, "0 seconds"),
+        (89, "89 seconds"),
+        (186, "3.1 minutes"),
+        (1500, "25 minutes"),
+        (3599, "1 h 00 min"),
+        (5 * 3600 + 300, "5 h 05 min"),
+        (86_399, "1 day 0 h"),
+        (53 * 3600, "2 days 5 h"),
+    ],
+)
+def test_a_time_is_told_as_finely_as_it_is_of_use(seconds, said):
+    assert duration(seconds) == said
+
+
+def test_a_gpu_is_told_of_and_a_cpu_is_not(monkeypatch):
+    assert device_use(torch.device("cpu")) == {}
+    assert told({"loader_wait": 0.021}) == "waits 2% for data"
+    gpu = torch.device("cuda", 0)
+    monkeypatch.setattr("torch.cuda.max_memory_allocated", lambda device: 3 << 29)
+    monkeypatch.setattr("torch.cuda.reset_peak_memory_stats", lambda device: None)
+    monkeypatch.setattr("torch.cuda.utilization", lambda device: 93)
+    use = device_use(gpu)
+    assert use == {"gpu_memory_gib": 1.5, "gpu_use": 0.93}
+    said = told({"loader_wait": 0.0} | use)
+    assert said == "waits 0% for data, GPU 93% busy, 1.5 GiB of its memory"
+
+    def missing(device: torch.device) -> int:
+        raise ModuleNotFoundError("nvidia-ml-py does not seem to be installed")
+
+    monkeypatch.setattr("torch.cuda.utilization", missing)
+    assert device_use(gpu) == {"gpu_memory_gib": 1.5}

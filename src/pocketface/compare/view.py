@@ -74,7 +74,8 @@ class View:
     def _advance(self, name: str, images: int) -> None:
         step = images - self.seen[name]
         self.seen[name] = images
-        self.screen.advance(step, f"({'; '.join(sorted(self.working))})" if self.working else "")
+        self.screen.note = "; ".join(sorted(self.working))
+        self.screen.advance(step)
 
 
 def seconds_left(planned: Iterable[PlannedRun], costs: Mapping[Path, Budget]) -> float | None:

@@ -11,7 +11,6 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     TextColumn,
-    TimeRemainingColumn,
 )
 
 from pocketface import atomic
@@ -76,18 +75,17 @@ class Screen:
         self.began = self.said = time.monotonic()
         self.title = title
         self.quiet = quiet
+        self.note = ""  # said behind rate and time left
         self.bar: Progress | None = None
         if self.console.is_terminal and not quiet:
             self.bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(),
                 MofNCompleteColumn(),
-                TextColumn("{task.fields[rate]}"),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[note]}"),
+                TextColumn("{task.fields[said]}"),
                 console=self.console,
             )
-            self.task = self.bar.add_task(title, total=total, completed=done, rate="", note="")
+            self.task = self.bar.add_task(title, total=total, completed=done, said="")
             self.bar.start()
 
     @property
@@ -95,20 +93,24 @@ class Screen:
         """Units per second in this sitting."""
         return (self.done - self.first) / max(time.monotonic() - self.began, 1e-9)
 
-    def advance(self, count: int, note: str = "") -> None:
+    @property
+    def left(self) -> str:
+        """How long the rest takes at the rate of this sitting, in words."""
+        if self.done <= self.first:
+            return "time left not known yet"
+        return f"{duration((self.total - self.done) / self.rate)} left"
+
+    def advance(self, count: int) -> None:
         """Say that `count` more are done."""
         self.done += count
-        rate = f"{self.rate:.0f} {self.unit}/s"
+        if self.quiet:
+            return
+        said = ", ".join(filter(None, [f"{self.rate:.0f} {self.unit}/s", self.left, self.note]))
         if self.bar is not None:
-            self.bar.update(self.task, completed=self.done, rate=rate, note=note)
-        elif not self.quiet and time.monotonic() - self.said >= 30:
+            self.bar.update(self.task, completed=self.done, said=said)
+        elif time.monotonic() - self.said >= 30:
             self.said = time.monotonic()
-            left = "time left not known yet"
-            if self.done > self.first:
-                left = f"{(self.total - self.done) / self.rate / 60:.1f} minutes left"
-            self.say(
-                f"{self.title}: {self.done:,} of {self.total:,} {self.unit}, {rate}, {left} {note}"
-            )
+            self.say(f"{self.title}: {self.done:,} of {self.total:,} {self.unit}, {said}")
 
     def set_back(self, done: int) -> None:
         """Say that only `done` are done: the work beyond was thrown away."""
@@ -126,3 +128,17 @@ class Screen:
         """Leave the screen in order."""
         if self.bar is not None:
             self.bar.stop()
+
+
+def duration(seconds: float) -> str:
+    """A time in words, as fine as it is of use: seconds, minutes, hours or days."""
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{seconds / 60:.1f} minutes" if minutes < 10 else f"{minutes} minutes"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {minutes:02d} min"
+    days, hours = divmod(round(seconds / 3600), 24)
+    return f"{days} {'day' if days == 1 else 'days'} {hours} h"

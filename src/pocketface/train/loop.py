@@ -23,6 +23,7 @@ from pocketface.train.build import (
 )
 from pocketface.train.checkpoint import Checkpoint, Position, save_checkpoint
 from pocketface.train.curves import draw_curves
+from pocketface.train.device_use import device_use, told
 from pocketface.train.divergence import Diverged, LossWatch, refuse_broken_weights
 from pocketface.train.fit import fit_projection
 from pocketface.train.log import RunLog, Screen
@@ -202,7 +203,7 @@ class Trainer:
             overdue = time.monotonic() - saved > recipe.checkpoint_minutes * 60
             late, asked = self.agree(row_due=due, late=overdue, asked=stop.asked)
             if due or late or asked:
-                self._write_row(log, window, rate)
+                self._write_row(log, screen, window, rate)
                 window = LogWindow()
             if late or asked:
                 self._check_weights()
@@ -211,10 +212,14 @@ class Trainer:
             if asked:
                 raise stopped(self.run)
 
-    def _write_row(self, log: RunLog | None, window: LogWindow, rate: float) -> None:
+    def _write_row(
+        self, log: RunLog | None, screen: Screen, window: LogWindow, rate: float
+    ) -> None:
         position = self.position
         self.watch.see(window.losses(self.fabric), position.step)
         values = window.means(self.fabric, self.loader.global_batch)
+        values |= device_use(self.fabric.device)
+        screen.note = told(values)
         position.seconds += window.seconds
         epoch = position.epoch + position.step_in_epoch / self.loader.steps
         if log is not None:
