@@ -32,6 +32,18 @@ def test_values_and_gradients_are_those_of_torch(slopes: tuple[float, ...], memo
         torch.testing.assert_close(layer(x), expected)
 
 
+@pytest.mark.parametrize("block", [1, 60, 100, 1 << 18])
+def test_gradients_are_the_same_in_blocks_of_any_size(block: int, monkeypatch) -> None:
+    monkeypatch.setattr("pocketface.models.prelu._BLOCK", block)
+    layer = PReLU(3).double()
+    x = maps(5, 3, 4, 5).detach().contiguous(memory_format=torch.channels_last).requires_grad_()
+    inputs = [x, layer.weight]
+    torch.testing.assert_close(
+        torch.autograd.grad(layer(x).square().sum(), inputs),
+        torch.autograd.grad(F.prelu(x, layer.weight).square().sum(), inputs),
+    )
+
+
 def test_gradients_may_be_differentiated_again() -> None:
     """The architecture search needs the gradient of a gradient."""
     layer = PReLU(3).double()
