@@ -185,9 +185,11 @@ def test_workers_give_what_this_process_gives_and_name_the_unreadable(broken_peo
     batches = loader.epoch(0)
     first = next(batches)
     workers = _children()
-    # A terminal's Ctrl-C reaches the workers too; the run needs them to end its step.
+    # A terminal's Ctrl-C reaches the workers too, and torchrun's SIGTERM; the run needs them to end
+    # its step.
     for child in workers:
         os.kill(child, signal.SIGINT)
+        os.kill(child, signal.SIGTERM)
     time.sleep(0.2)
     for ours, theirs in zip([first, *batches], make(faces).epoch(0), strict=True):
         assert_equal(ours, theirs)

@@ -75,7 +75,9 @@ def test_two_processes_stop_together_and_go_on(tmp_path, tiny_content):
     recipe = write(tmp_path / "r.yaml", tiny_content(batch_size=4, epochs=12))
     finish(start(recipe, tmp_path / "whole"))
     run = tmp_path / "run"
-    process = start(recipe, run)
+    # Torchrun sends SIGTERM to the decoding processes too.
+    options = ["--set", "data.in_memory=false", "--set", "data.workers=1"]
+    process = start(recipe, run, *options)
     deadline = time.monotonic() + 200
     while not (run / "metrics.jsonl").exists() or len(read_metrics(run)) < 2:
         assert process.poll() is None, process.communicate()[1]

@@ -286,15 +286,15 @@ def _as_tensor(batch: Any) -> tuple[Tensor, list[str]]:
 
 @contextlib.contextmanager
 def _deaf_to_interrupts() -> Iterator[None]:
-    """Let processes that are started in this block never hear Ctrl-C.
+    """Let processes that are started in this block never hear Ctrl-C or SIGTERM.
 
-    A terminal sends it to every process of the command. The run wants to finish its step and save
-    itself, for which it needs its workers; it ends them itself. A Ctrl-C that comes to this
-    process within the block is heard at its end.
+    A terminal sends Ctrl-C to every process of the command, torchrun and schedulers SIGTERM. The
+    run wants to finish its step and save itself, for which it needs its workers; it ends them
+    itself. What comes to this process within the block is heard at its end.
     """
     # Its own start would undo the blocking.
     resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
     finally:
