@@ -34,7 +34,7 @@ def test_one_step_of_two_processes_is_the_mean_of_the_halves(tmp_path, tiny_cont
         loader = FaceLoader(
             plain.faces,
             image_size=32,
-            batch_size=15,
+            global_batch=30,
             seed=recipe.seed,
             augment=recipe.augment,
             share=Share(rank, 2),
