@@ -113,17 +113,18 @@ def test_memory_falls_with_the_number_of_processes(processes):
         assert [int(each["bytes"]) for each in found] == [one // world] * world
 
 
-def blockwise() -> Found:
-    sharded_softmax.BLOCK, sharded_softmax.LOGITS = 30, 0
+def blockwise(kept: int) -> Found:
+    sharded_softmax.BLOCK, sharded_softmax.LOGITS = 30, kept
     try:
         return learn("arcface", 21, 13, 1.0, True, torch.float64)
     finally:
         sharded_softmax.BLOCK, sharded_softmax.LOGITS = 2**24, 2**27
 
 
-def test_processes_that_compute_in_blocks(processes):
+@pytest.mark.parametrize("kept", [0, 2**20])
+def test_processes_that_compute_in_blocks(processes, kept):
     wanted = learn("arcface", 21, 13, 1.0, False, torch.float64)
-    same(processes(2, blockwise), wanted, 1e-12)
+    same(processes(2, blockwise, kept), wanted, 1e-12)
 
 
 def refuse() -> str:

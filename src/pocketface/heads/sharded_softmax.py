@@ -165,12 +165,12 @@ class _Shard:
             if self.keep:
                 self.kept.append((logits, higher))
             highest = higher
-        own_highest = highest.clone()
-        _all_reduce(highest, "max")
-        sums = torch.stack([total * (own_highest - highest).exp(), torch.zeros_like(total)])
+        of_all = highest.clone()  # `kept` holds the tensor itself
+        _all_reduce(of_all, "max")
+        sums = torch.stack([total * (highest - of_all).exp(), torch.zeros_like(total)])
         sums[1, self.here] = self.targets
         _all_reduce(sums, "sum")
-        self.log_total = highest + sums[0].log()
+        self.log_total = of_all + sums[0].log()
         losses = torch.where(self.known, self.log_total - sums[1], 0.0)
         mean: Tensor = losses.sum() / self.images
         return mean
