@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pocketface.heads.cosine import cosines
+
 UNKNOWN = -1
 """The label of an image of nobody known."""
 
@@ -93,8 +95,7 @@ class MarginHead(nn.Module, ABC):
         wide = torch.promote_types(embeddings.dtype, torch.float32)
         with torch.autocast(device_type=embeddings.device.type, enabled=False):
             directions = F.normalize(embeddings.to(wide), dim=1)
-            centres = F.normalize(self.kernel.to(wide), dim=0)
-            return (directions @ centres).clamp(-1.0, 1.0)
+            return cosines(directions, self.kernel.to(wide)).clamp(-1.0, 1.0)
 
     def logits(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """Scaled cosines (N, C) with the margin on the true class.
