@@ -2,7 +2,7 @@
 
 Every variant of a network runs in turns in one process, a round of each after the other, so that
 whatever else the machine does meets them all; medians are compared. Variants: torch's own export
-and ours in onnxruntime, both in OpenVINO, ours in LiteRT and ncnn, as far as these are installed,
+and ours in onnxruntime, both in OpenVINO, ours in LiteRT, ncnn and ExecuTorch, where these are installed,
 and a dense matrix product with as many multiplications, which no runtime is likely to beat. Load
 time and peak memory come from a process of their own for each file. Bars for PocketNetS-128 with
 one thread and one image: ours in onnxruntime at least 2.8 times as fast as torch's export (aim
@@ -206,6 +206,14 @@ def in_ncnn(file: Path, images: np.ndarray, threads: int) -> Run:
     return lambda: np.concatenate([network.run(image[None])[0] for image in images])
 
 
+def in_executorch(file: Path, images: np.ndarray, threads: int) -> Run:
+    """One image after the other: the file is of one."""
+    from pocketface.embedding.executorch_embedder import ExecuTorchEmbedder
+
+    network = ExecuTorchEmbedder(file, threads=threads).network
+    return lambda: np.concatenate([network.run(image[None])[0] for image in images])
+
+
 def matrix_product(multiplications: int) -> Run:
     """A product (784, 1024) x (1024, n): 784 are the pixels of a map of 28 x 28."""
     generator = torch.Generator().manual_seed(0)
@@ -219,18 +227,25 @@ OPEN: dict[str, Callable[[Path, np.ndarray, int], Run]] = {
     "openvino": in_openvino,
     "litert": in_litert,
     "ncnn": in_ncnn,
+    "executorch": in_executorch,
 }
-TAKES = {"onnxruntime": "onnx", "openvino": "onnx", "litert": "litert", "ncnn": "ncnn"}
+TAKES = {
+    "onnxruntime": "onnx",
+    "openvino": "onnx",
+    "litert": "litert",
+    "ncnn": "ncnn",
+    "executorch": "executorch",
+}
 """The target whose file each runtime is given."""
 
-MODULES = {"onnxruntime": "onnxruntime", "openvino": "openvino", "litert": "ai_edge_litert"}
-"""What each runtime imports; ncnn's files are written by pnnx, which comes beside it."""
+MODULES = {"litert": "ai_edge_litert", "ncnn": "pnnx"}
+"""What a runtime imports, where that is not its name; ncnn's files are written by pnnx, which comes beside it."""
 
 
 def runtimes() -> tuple[str, ...]:
     """The names of those that are installed."""
     return tuple(
-        name for name in OPEN if importlib.util.find_spec(MODULES.get(name, "pnnx")) is not None
+        name for name in OPEN if importlib.util.find_spec(MODULES.get(name, name)) is not None
     )
 
 
@@ -249,7 +264,9 @@ def load_and_run(runtime: str, file: str, size: str) -> dict[str, float]:
     images = images_of(1, int(size))
     # What is imported is not counted as the file's.
     if runtime == "ncnn":
-        import pocketface.embedding.ncnn_embedder  # noqa: F401
+        import pocketface.embedding.ncnn_embedder
+    elif runtime == "executorch":
+        import pocketface.embedding.executorch_embedder  # noqa: F401
     elif runtime == "litert":
         import ai_edge_litert.interpreter  # noqa: F401
     elif runtime == "openvino":

@@ -84,8 +84,6 @@ def test_the_embedding_comes_before_its_length(source, tmp_path) -> None:
 
 def test_many_maps_are_joined_in_order() -> None:
     """More than XNNPACK joins at once."""
-    from pocketface.deploy.xnnpack import write_xnnpack
-
     graph = Graph("images", channels={"images": 3})
     scaled = [
         graph.add(Conv(np.full((3, 1, 1, 1), float(k)), np.zeros(3), groups=3), "images")
@@ -93,7 +91,7 @@ def test_many_maps_are_joined_in_order() -> None:
     ]
     graph.output = graph.add(Flatten(), graph.add(Concat(), *scaled))
     images = np.random.default_rng(0).normal(size=(1, 3, 4, 4)).astype(np.float32)
-    (found,) = run(write_xnnpack(graph, 4), [1, 3, 4, 4], [1, 21 * 16], images)
+    (found,) = run(graph, images)
     wanted = np.concatenate([k * images for k in range(1, 8)], axis=1).reshape(1, -1)
     np.testing.assert_allclose(found, wanted, rtol=1e-6)
 
@@ -101,8 +99,6 @@ def test_many_maps_are_joined_in_order() -> None:
 @settings(max_examples=12, deadline=None)
 @given(genotypes(), st.sampled_from([32, 48]))
 def test_any_genotype_is_its_source(genotype: Genotype, size: int) -> None:
-    from pocketface.deploy.xnnpack import write_xnnpack
-
     network = create_model(
         "pocketnet_nano", image_size=size, embedding_size=8, channels=4, cells=4, genotype=genotype
     )
@@ -112,21 +108,18 @@ def test_any_genotype_is_its_source(genotype: Genotype, size: int) -> None:
     images = np.random.default_rng(0).normal(size=(1, 3, size, size))
     with torch.no_grad():
         wanted = network.double()(torch.from_numpy(images)).numpy().astype(np.float32)
-    network = write_xnnpack(graph, size)
-    (found,) = run(network, [1, 3, size, size], [1, 8], images.astype(np.float32))
+    (found,) = run(graph, images.astype(np.float32))
     parity = compare(wanted, found)
     assert parity.cosine >= LEAST_COSINE
     assert parity.relative <= MOST_RELATIVE
 
 
-def run(network, shape, gives, images) -> list[np.ndarray]:
-    """The outputs of a network that stands in no file of ours."""
-    from pocketface.deploy import executorch_export
-    from pocketface.deploy.executorch_format import ScalarType
-    from pocketface.embedding.executorch_embedder import _Program
+def run(graph, images) -> list[np.ndarray]:
+    """The outputs of a graph, as XNNPACK computes it."""
+    from pocketface.deploy.executorch_export import write_program
+    from pocketface.embedding.executorch_embedder import ExecuTorchProgram
 
-    plan = executorch_export._forward(shape, ScalarType.FLOAT, [gives])
-    return _Program(executorch_export._serialize([plan], *network)).run(images)
+    return ExecuTorchProgram(write_program(graph, images.shape[2], {})).run(images)
 
 
 def test_any_number_of_faces_is_embedded_one_by_one(copy, source) -> None:
@@ -217,7 +210,6 @@ print("alive")
 def test_a_file_of_executorchs_own_way_runs_and_agrees(tmp_path) -> None:
     """Foreign: exported by torch and lowered by ExecuTorch; both ways compute the same."""
     from pocketface.deploy.executorch_format import quiet
-    from pocketface.deploy.xnnpack import write_xnnpack
 
     with quiet():
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
@@ -244,5 +236,5 @@ def test_a_file_of_executorchs_own_way_runs_and_agrees(tmp_path) -> None:
     (wanted,) = load_embedder(path, SMALL)._file.outputs_for(images)
     graph = trace_graph(network)
     fold(graph)
-    (found,) = run(write_xnnpack(graph, 32), [1, 3, 32, 32], [1, 16], images)
+    (found,) = run(graph, images)
     np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-5)

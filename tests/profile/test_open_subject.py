@@ -57,7 +57,7 @@ def test_jobs_fit_the_runtime(small_weights, tmp_path) -> None:
         (3, 3, 32, 32),
         2,
     )
-    assert subject.job("openvino", 1, 3).file == subject.onnx
+    assert subject.job("openvino", 1, 3).file == subject.file
 
 
 def test_weights_are_known_by_their_reports_and_those_of_their_export(
@@ -67,7 +67,7 @@ def test_weights_are_known_by_their_reports_and_those_of_their_export(
     assert load_embedder(small_weights).fingerprint in subject.fingerprints
     path = exported(small_weights, tmp_path)
     assert load_embedder(path).fingerprint in subject.fingerprints
-    assert path.stat().st_size == subject.onnx.stat().st_size
+    assert path.stat().st_size == subject.file.stat().st_size
 
 
 def test_our_exported_file_knows_its_network_and_its_source(small_weights, tmp_path) -> None:

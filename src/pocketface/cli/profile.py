@@ -21,7 +21,7 @@ _PRIMITIVES = "Latency table for a search"
 def profile(
     models: Annotated[
         list[str] | None,
-        typer.Argument(help="Names (`pocketface models`), .safetensors with card, or .onnx files."),
+        typer.Argument(help="Names (`pocketface models`), .safetensors, exported files."),
     ] = None,
     runtimes: Annotated[
         list[str] | None,
@@ -129,7 +129,7 @@ def profile(
     if not models:
         raise RecipeError(
             "Say what to profile: names of networks (`pocketface models` lists them), .safetensors "
-            "or .onnx files; or measure a latency table with --primitives FILE."
+            "or exported files; or measure a latency table with --primitives FILE."
         )
     if (reports or columns) and out is None:
         raise RecipeError("The trade-off is a picture: say where with --out FOLDER.")

@@ -1,5 +1,6 @@
 """The target 'executorch': one `.pte` file, all of whose operations are XNNPACK's."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from pocketface.deploy.executorch_format import (
     serialize_pte_binary,
 )
 from pocketface.deploy.fold import fold
+from pocketface.deploy.graph import Graph
 from pocketface.deploy.options import ExportOptions
 from pocketface.deploy.pixels import take_pixels
 from pocketface.deploy.trace import trace_graph
@@ -40,20 +42,38 @@ def build(
     """
     graph = trace_graph(backbone)
     fold(graph)
-    pixels, unit = options.input == "uint8", options.output == "unit"
+    pixels = options.input == "uint8"
     if pixels:
         take_pixels(graph, description.card.preprocessing)
-    side = backbone.image_size
-    network, weights = write_xnnpack(graph, side, pixels=pixels, unit=unit)
-    images = [1, side, side, 3] if pixels else [1, 3, side, side]
+    content = write_program(
+        graph,
+        backbone.image_size,
+        description.to_metadata(),
+        pixels=pixels,
+        unit=options.output == "unit",
+    )
+    path.write_bytes(content)
+
+
+def write_program(
+    graph: Graph,
+    image_size: int,
+    metadata: Mapping[str, str],
+    *,
+    pixels: bool = False,
+    unit: bool = False,
+) -> bytes:
+    """The content of a file that runs `graph`; each entry of `metadata` is a method in it."""
+    network, weights = write_xnnpack(graph, image_size, pixels=pixels, unit=unit)
+    images = [1, image_size, image_size, 3] if pixels else [1, 3, image_size, image_size]
     outputs = [[1, graph.channels[graph.output]], *([[1, 1]] if unit else [])]
     plans = [_forward(images, ScalarType.BYTE if pixels else ScalarType.FLOAT, outputs)]
-    plans += [_constant(key, text) for key, text in description.to_metadata().items()]
+    plans += [_constant(key, text) for key, text in metadata.items()]
     # Twice: the program names its weights, which follow it and do not change.
     content = _serialize([*plans, _constant(WEIGHTS_KEY, "0" * 64)], network, weights)
     begin, end = parts_of(content)
     named = _constant(WEIGHTS_KEY, weights_sha256(content[begin:end]))
-    path.write_bytes(_serialize([*plans, named], network, weights))
+    return _serialize([*plans, named], network, weights)
 
 
 def open_file(path: Path) -> ExecuTorchEmbedder:

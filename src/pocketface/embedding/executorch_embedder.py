@@ -47,9 +47,9 @@ class ExecuTorchEmbedder(FileEmbedder):
         content = path.read_bytes()
         parts = _check(content, path)
         if threads is not None:
-            _use_threads(threads)
+            use_threads(threads)
         try:
-            program = _Program(content)
+            program = ExecuTorchProgram(content)
             metadata = program.metadata()
             named = metadata.get(WEIGHTS_KEY)
             if named and named != weights_sha256(content[parts:]):
@@ -96,8 +96,8 @@ def _check(content: bytes, path: Path) -> int:
     return begin
 
 
-class _Program:
-    """A program in memory. Its memory of the runtime's threads dies with them, so it opens anew."""
+class ExecuTorchProgram:
+    """A program in memory. Where the threads that it was opened with are gone, it opens again."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content
@@ -148,11 +148,11 @@ class _Program:
 
 _lock = threading.RLock()
 
-_programs: "weakref.WeakSet[_Program]" = weakref.WeakSet()
+_programs: "weakref.WeakSet[ExecuTorchProgram]" = weakref.WeakSet()
 """Those that may hold the runtime's threads."""
 
 
-def _use_threads(count: int) -> None:
+def use_threads(count: int) -> None:
     """Let XNNPACK have so many threads; what is loaded must let go of the old ones before."""
     with _lock:
         if _C._threadpool_get_thread_count() != count:

@@ -73,6 +73,21 @@ class FileEmbedder(ABC):
         """The network in `path`, as the runtime finds it. Raises WeightsError."""
 
     @property
+    def network(self) -> NetworkFile:
+        """What the runtime found in the file: its inputs and how it is run."""
+        return self._file
+
+    @property
+    def takes_pixels(self) -> bool:
+        """Whether the file takes uint8 (N, S, S, 3), and not float32 (N, 3, S, S)."""
+        return self._pixels
+
+    @property
+    def batch(self) -> int | None:
+        """How many images it takes at once, where the file fixes that."""
+        return self._batch
+
+    @property
     def fingerprint(self) -> str:
         """Hexadecimal identity of weights and preprocessing."""
         return fingerprint_of(self._file.sha256, self.preprocessing)

@@ -75,6 +75,8 @@ def profile(
     layers: dict[str, Layers] = {}
     if plan.layers:
         for place, subject in enumerate(subjects):
+            if subject.runtime is not None:
+                continue
             tell("timing layers", place, len(subjects))
             layers[subject.name] = measure_layers(subject, plan.threads[0], _LAYER_SECONDS)
     measured, seconds, stopped = _measure(variants, plan.seconds, generator, tell)
@@ -106,7 +108,8 @@ def _variants(
     variants, notes = [], {}
     for subject in subjects:
         told: dict[str, None] = {}
-        for runtime in plan.runtimes:
+        own = subject.runtime
+        for runtime in plan.runtimes if own is None else [own]:
             for threads in plan.threads:
                 for batch in plan.batches:
                     if subject.job(runtime, threads, batch) is not None:
@@ -117,6 +120,8 @@ def _variants(
                         told[f"The file takes {subject.batch} image(s) at once, not {batch}."] = (
                             None
                         )
+        if plan.layers and own is not None:
+            told["Layers are timed in ONNX files only."] = None
         notes[subject.name] = tuple(told)
     return variants, notes
 
@@ -197,10 +202,16 @@ def _model(
         counted="file" if cost is None else "network",
         paper_mflops=mflops,
         published_mflops=published if known else None,
-        bytes=subject.onnx.stat().st_size,
+        bytes=_bytes_of(subject.file),
         fingerprints=tuple(sorted(subject.fingerprints)),
         measurements=tuple(measurements),
         layers=layers,
         prediction=prediction,
         notes=notes,
     )
+
+
+def _bytes_of(file: Path) -> int:
+    """Of the file and of the weights beside a description."""
+    beside = [file.with_suffix(".bin")] if file.suffix in (".xml", ".param") else []
+    return sum(path.stat().st_size for path in [file, *beside])

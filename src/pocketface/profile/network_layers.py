@@ -21,7 +21,7 @@ def measure_layers(subject: Subject, threads: int, seconds: float) -> Layers:
     assert job is not None
     images = draw_images(job)
     ours = subject.weights is not None
-    model, names = _own(subject.weights) if subject.weights else _foreign(subject.onnx)
+    model, names = _own(subject.weights) if subject.weights else _foreign(subject.file)
     begin = time.perf_counter()
     time_layers(model, images, threads, 1, names, modules=ours)
     each = max(time.perf_counter() - begin, 1e-3) / 2
@@ -34,7 +34,7 @@ def count_macs(subject: Subject) -> int:
     job = subject.job("onnxruntime", 1, subject.batch or 1)
     assert job is not None
     images = draw_images(job)
-    return time_layers(subject.onnx, images, 1, 1, {}).macs // len(images)
+    return time_layers(subject.file, images, 1, 1, {}).macs // len(images)
 
 
 def _own(weights: Path) -> tuple[bytes, dict[str, str]]:

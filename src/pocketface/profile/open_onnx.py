@@ -41,14 +41,14 @@ def open_onnx(path: Path, name: str, size: int | None) -> Subject:
             f"{path} gives an output of shape {first.shape} for {len(images)} image(s), where "
             "embeddings (N, D) were due. Give the file of a recognition network."
         )
-    cost = None if card is None else _cost_of(card)
+    cost = None if card is None else cost_of(card)
     known = set() if card is None else {(file.sha256, card.preprocessing)}
     if described is not None:
         known.add((described.card.sha256, described.card.preprocessing))
     return Subject(
         name=name,
         source="onnx",
-        onnx=path,
+        file=path,
         weights=None,
         architecture="foreign" if card is None else card.architecture,
         embedding_size=first.shape[1],
@@ -101,7 +101,7 @@ def _square_side(file: NetworkFile) -> int:
     return side
 
 
-def _cost_of(card: ModelCard) -> "Cost | None":
+def cost_of(card: ModelCard) -> "Cost | None":
     """What the network that the card names costs, if torch is here to build its outline."""
     try:
         from pocketface import models

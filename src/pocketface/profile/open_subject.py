@@ -10,7 +10,9 @@ import numpy as np
 from pocketface.embedding.embedder import fingerprint_of
 from pocketface.embedding.self_description import SelfDescription
 from pocketface.errors import RecipeError, WeightsError
+from pocketface.profile.open_exported import open_exported
 from pocketface.profile.open_onnx import open_onnx
+from pocketface.profile.runtimes import RUNTIME_OF
 from pocketface.profile.subject import Source, Subject
 
 if TYPE_CHECKING:
@@ -21,14 +23,16 @@ if TYPE_CHECKING:
 def open_subjects(
     given: Sequence[str], folder: Path, generator: np.random.Generator, size: int | None = None
 ) -> list[Subject]:
-    """Open each of `given`: a name in the registry, a .safetensors with its card, or an .onnx.
+    """Open each of `given`: a name in the registry, a .safetensors with its card, or a file.
+
+    Files are .onnx, or for one runtime (`RUNTIME_OF`), which they are measured in alone.
 
     What has to be written for the runtimes goes to `folder`. `generator` draws the weights of
     networks by name. `size` is the image size of these, and of ONNX files that do not tell it.
 
-    Raises RecipeError for an unknown name, for a file of another ending, and where a network is
-    given twice; WeightsError for a file that is missing, broken or does not fit its card;
-    MissingExtraError where torch or onnx is needed and not installed.
+    Raises RecipeError for an unknown name, for a file of another ending or unknown arithmetic, and
+    where a network is given twice; WeightsError for a file that is missing, broken or does not fit
+    its card; MissingExtraError where torch or onnx is needed and not installed.
     """
     if len(set(given)) < len(given):
         twice = next(text for text in given if given.count(text) > 1)
@@ -43,6 +47,8 @@ def open_subjects(
             subjects.append(_from_registry(text, home, generator, size))
         elif Path(text).suffix == ".onnx":
             subjects.append(open_onnx(Path(text), name, size))
+        elif Path(text).suffix in RUNTIME_OF:
+            subjects.append(open_exported(Path(text), name))
         else:
             subjects.append(_from_weights(Path(text), name, "weights", home))
     return subjects
@@ -51,16 +57,16 @@ def open_subjects(
 def _is_file(text: str) -> bool:
     """Whether a network is given as a file, and not by its name in the registry."""
     path = Path(text)
-    if path.suffix in (".onnx", ".safetensors"):
+    if path.suffix in (".onnx", ".safetensors", *RUNTIME_OF):
         if not path.is_file():
             kind = "a folder" if path.is_dir() else "not there"
             raise WeightsError(f"{path} is {kind}; give a .safetensors or .onnx file, or a name.")
         return True
     if path.exists() or len(path.parts) > 1:
         raise RecipeError(
-            f"{text} cannot be profiled: give a .safetensors file with its card, an .onnx file, "
-            "or the name of a network (`pocketface models` lists them). What else a network "
-            "became, `pocketface export` makes an .onnx file of."
+            f"{text} cannot be profiled: give a .safetensors file with its card, an .onnx, .xml, "
+            ".param, .tflite or .pte file, or the name of a network (`pocketface models` lists "
+            "them). What else a network became, `pocketface export` makes an .onnx file of."
         )
     return False
 
@@ -122,7 +128,7 @@ def _from_weights(path: Path, name: str, source: Source, folder: Path) -> Subjec
     return Subject(
         name=name,
         source=source,
-        onnx=onnx,
+        file=onnx,
         weights=path,
         architecture=card.architecture,
         embedding_size=card.embedding_size,

@@ -72,13 +72,14 @@ class ModelProfile(Record):
         counted: whether `macs` are the network's, or those of the file as onnxruntime runs it.
         paper_mflops: counted as the PocketNet paper does; None for what is not in the registry.
         published_mflops: what the paper prints, where the network is one of its own.
-        bytes: size of the ONNX file, the given one or what `pocketface export` writes.
+        bytes: size of the file, with its companions: the given one, or the ONNX file that
+            `pocketface export` writes.
         fingerprints: by which reports know the network.
         notes: what could not be measured, and why.
     """
 
     name: str
-    source: Literal["registry", "weights", "onnx"]
+    source: Literal["registry", "weights", "onnx", "exported"]
     architecture: str
     embedding_size: int
     image_size: int

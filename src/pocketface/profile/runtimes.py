@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pocketface.embedding.file_embedder import FileEmbedder
+from pocketface.embedding.load import load_embedder
 from pocketface.errors import MissingExtraError, RecipeError
 
 Images = npt.NDArray[np.float32] | npt.NDArray[np.uint8]
@@ -21,6 +23,14 @@ TORCH = "torch"
 _EXTRAS = {"onnxruntime": "", "openvino": "openvino", TORCH: "train"}
 
 RUNTIMES = tuple(_EXTRAS)
+
+RUNTIME_OF = {
+    ".xml": "openvino",
+    ".param": "ncnn",
+    ".tflite": "ai-edge-litert",
+    ".pte": "executorch",
+}
+"""Files that one runtime takes, by their ending, and the package that the runtime comes in."""
 
 
 def installed_runtimes() -> list[str]:
@@ -47,6 +57,12 @@ def prepare(name: str, threads: int) -> None:
         import onnxruntime  # noqa: F401
     elif name == "openvino":
         import openvino  # noqa: F401
+    elif name == "ncnn":
+        import pocketface.embedding.ncnn_embedder
+    elif name == "ai-edge-litert":
+        import pocketface.embedding.litert_embedder
+    elif name == "executorch":
+        import pocketface.embedding.executorch_embedder
     else:
         import torch
 
@@ -56,10 +72,15 @@ def prepare(name: str, threads: int) -> None:
 
 
 def open_network(name: str, file: Path | bytes, images: Images, threads: int) -> Execute:
-    """Load the network in `file` (.onnx, or .safetensors with its card for torch).
+    """Load the network in `file` (.onnx, of `RUNTIME_OF`, or for torch .safetensors with card).
 
-    `bytes` are the content of an ONNX file.
+    `bytes` are the content of an ONNX file. A file of `RUNTIME_OF` is run as `pocketface.embedding`
+    runs it.
     """
+    if isinstance(file, Path) and file.suffix in RUNTIME_OF:
+        embedder = load_embedder(file, threads=threads)
+        assert isinstance(embedder, FileEmbedder)
+        return lambda: embedder.network.run(images)
     if name == "onnxruntime":
         return _onnxruntime(file, images, threads)
     if name == "openvino":

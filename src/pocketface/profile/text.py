@@ -31,7 +31,7 @@ def facts(model: ModelProfile) -> str:
     counted = "" if model.counted == "network" else " in the file"
     known = "" if model.published_mflops is None else f" ({model.published_mflops:,.2f} published)"
     mflops = "" if model.paper_mflops is None else f"{model.paper_mflops:,.2f} MFLOPs{known}, "
-    file = "" if model.source == "onnx" else " as exported"
+    file = "" if model.source in ("onnx", "exported") else " as exported"
     return (
         f"{model.name}{drawn}: {parameters}{model.macs / 1e6:,.1f} M MACs{counted}, "
         f"{mflops}{model.bytes / 1e6:.2f} MB{file}; images of {model.image_size} px "
