@@ -2,7 +2,7 @@
 
 Every variant of a network runs in turns in one process, a round of each after the other, so that
 whatever else the machine does meets them all; medians are compared. Variants: torch's own export
-and ours in onnxruntime, both in OpenVINO, ours in LiteRT, ncnn and ExecuTorch, where these are installed,
+and ours in onnxruntime, both in OpenVINO, ours in LiteRT, ncnn and ExecuTorch (where installed),
 and a dense matrix product with as many multiplications, which no runtime is likely to beat. Load
 time and peak memory come from a process of their own for each file. Bars for PocketNetS-128 with
 one thread and one image: ours in onnxruntime at least 2.8 times as fast as torch's export (aim
@@ -239,7 +239,7 @@ TAKES = {
 """The target whose file each runtime is given."""
 
 MODULES = {"litert": "ai_edge_litert", "ncnn": "pnnx"}
-"""What a runtime imports, where that is not its name; ncnn's files are written by pnnx, which comes beside it."""
+"""What a runtime imports, where that is not its name; pnnx writes ncnn's files, beside ncnn."""
 
 
 def runtimes() -> tuple[str, ...]:
