@@ -25,7 +25,7 @@ from pocketface.preprocessing import Preprocessing
 pytest.importorskip(
     "executorch", reason="executorch is not installed (pip install 'pocketface[train,executorch]')"
 )
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 SMALL = Preprocessing(image_size=32)
 
