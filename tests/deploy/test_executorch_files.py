@@ -14,7 +14,7 @@ from trained_networks import FEW_ROWS, as_trained, genotypes
 
 from pocketface.deploy import ExportOptions, export_network
 from pocketface.deploy.fold import fold
-from pocketface.deploy.graph import Concat, Conv, Flatten, Graph
+from pocketface.deploy.graph import Concat, Conv, Flatten, Graph, Linear
 from pocketface.deploy.parity import LEAST_COSINE, MOST_RELATIVE, compare
 from pocketface.deploy.trace import trace_graph
 from pocketface.embedding import load_embedder
@@ -89,7 +89,8 @@ def test_many_maps_are_joined_in_order() -> None:
         graph.add(Conv(np.full((3, 1, 1, 1), float(k)), np.zeros(3), groups=3), "images")
         for k in range(1, 8)
     ]
-    graph.output = graph.add(Flatten(), graph.add(Concat(), *scaled))
+    row = graph.add(Flatten(), graph.add(Concat(), *scaled))
+    graph.output = graph.add(Linear(np.eye(7 * 48), np.zeros(7 * 48)), row)
     images = np.random.default_rng(0).normal(size=(1, 3, 4, 4)).astype(np.float32)
     (found,) = run(graph, images)
     wanted = np.concatenate([k * images for k in range(1, 8)], axis=1).reshape(1, -1)
