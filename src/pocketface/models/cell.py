@@ -11,6 +11,10 @@ from torch import Tensor, nn
 from pocketface.models.genotype import EDGES_PER_NODE, INPUTS, NODES, Edge
 from pocketface.models.prelu import PReLU
 
+_LEAST_STRIDED = 8
+"""Channels below which a strided 1x1 convolution is not asked of a CPU: its gradient in torch 2.13
+writes beyond its memory on processors with AVX2 where maps are in channels_last."""
+
 
 def folded_conv2d(x: Tensor, depthwise: nn.Conv2d, pointwise: nn.Conv2d, stride: int) -> Tensor:
     """Apply a depthwise 1x1 convolution and then a pointwise one, as one convolution.
@@ -20,6 +24,8 @@ def folded_conv2d(x: Tensor, depthwise: nn.Conv2d, pointwise: nn.Conv2d, stride:
     between the two. `x` is (N, C_in, H, W); gives (N, C_out, H / stride, W / stride), rounded up.
     """
     weight = pointwise.weight * depthwise.weight.view(1, -1, 1, 1)
+    if stride > 1 and x.shape[1] < _LEAST_STRIDED and x.device.type == "cpu":
+        x, stride = x[:, :, ::stride, ::stride], 1
     return F.conv2d(x, weight, stride=stride)
 
 
