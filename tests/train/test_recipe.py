@@ -145,6 +145,10 @@ def test_a_value_is_no_section():
             {"epochs": 2, "schedule.warm_up_epochs": 2},
             r"recipe: .*warm_up_epochs must be less than epochs \(2\). Got 2.0 instead",
         ),
+        (
+            {"head.sharded": True, "precision": "16-mixed"},
+            r"recipe: head.sharded cannot be trained with precision: 16-mixed. Set .*bf16-mixed",
+        ),
     ],
 )
 def test_what_is_not_allowed_is_named_with_what_is(changes, message):

@@ -142,6 +142,16 @@ class Recipe(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _a_sharded_head_has_no_loss_scale(self) -> "Recipe":
+        # Each process would find the overflows of its own centres alone.
+        if self.head.sharded and self.precision == "16-mixed":
+            raise ValueError(
+                "head.sharded cannot be trained with precision: 16-mixed. Set precision: "
+                "bf16-mixed or 32-true."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _warm_up_ends(self) -> "Recipe":
         if self.schedule.warm_up_epochs >= self.epochs:
             raise ValueError(
