@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 import torch
@@ -65,9 +66,9 @@ def test_a_full_disk_leaves_the_old_checkpoint_as_it_was(tmp_path, monkeypatch, 
     before = (tmp_path / "last.ckpt").read_bytes()
     real = torch.save
 
-    def half(content: object, path: Path) -> None:
-        real(content, path)
-        os.truncate(path, path.stat().st_size // 2)
+    def half(content: object, file: BinaryIO) -> None:
+        real(content, file)
+        file.truncate(file.tell() // 2)
         raise error
 
     monkeypatch.setattr(torch, "save", half)
