@@ -78,7 +78,7 @@ def test_loss_equals_a_plain_loop(kind, scale, margin):
 @given(
     images=st.integers(1, 12),
     classes=st.integers(1, 40),
-    size=st.integers(1, 9),
+    size=st.integers(2, 9),  # of one number a direction has no gradient but rounding
     block=st.integers(1, 200),
     kept=st.sampled_from([0, 2**20]),
     scale=st.floats(0.5, 64),
