@@ -83,20 +83,24 @@ def test_a_sharded_head_can_be_inherited(tmp_path, tiny_recipe, train_run):
 def test_beside_a_teacher_s_loss_with_parameters(tmp_path, tiny_recipe, train_run, teacher_run):
     """The centres are not the optimiser's only parameter, nor its first."""
     distill = {"teacher": str(teacher_run), "projection": "learned"}
-    sections = {"distill": distill, "model": {"embedding_size": 8}, "epochs": 2}
+    # At the fixture's rate other roundings grow a hundredfold in six steps.
+    sections = {
+        "distill": distill,
+        "model": {"embedding_size": 8},
+        "epochs": 2,
+        "optimiser": {"learning_rate": 0.001},
+    }
     whole = train_run(tiny_recipe(**sections), tmp_path / "whole").run
     part = train_run(tiny_recipe(**sections, **SHARDED), tmp_path / "part").run
     one, two = (load_checkpoint(run / "last.ckpt") for run in (whole, part))
     for name in ("head", "projection"):
         for key, value in one.states[name].items():
-            # Rows are computed by other kernels than whole matrices: other roundings, six steps on.
-            assert torch.allclose(value, two.states[name][key], rtol=1e-3, atol=1e-3)
+            assert torch.allclose(value, two.states[name][key], rtol=1e-5, atol=1e-5)
     ours, theirs = (each.states["head_optimiser"]["state"] for each in (one, two))
     assert len(ours) > 1
     for number, state in ours.items():
-        assert torch.allclose(
-            state["momentum_buffer"], theirs[number]["momentum_buffer"], rtol=1e-3, atol=1e-2
-        )
+        own, other = state["momentum_buffer"], theirs[number]["momentum_buffer"]
+        assert torch.allclose(own, other, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("loss", ["adadistill", "inherited"])
