@@ -78,7 +78,7 @@ def test_loss_equals_a_plain_loop(kind, scale, margin):
 @given(
     images=st.integers(1, 12),
     classes=st.integers(1, 40),
-    size=st.integers(2, 9),  # of one number a direction has no gradient but rounding
+    size=st.integers(1, 9),
     block=st.integers(1, 200),
     kept=st.sampled_from([0, 2**20]),
     scale=st.floats(0.5, 64),
@@ -93,7 +93,12 @@ def test_it_is_the_whole_head(kind, images, classes, size, block, kept, scale, m
         patch.setattr(sharded_softmax, "BLOCK", block)
         patch.setattr(sharded_softmax, "LOGITS", kept)
         found = gradients(part, embeddings, labels)
-    for got, wanted in zip(found, gradients(whole, embeddings, labels), strict=True):
+    expected = gradients(whole, embeddings, labels)
+    if size == 1:
+        # A direction of one number cannot turn: its gradient is 0 but for rounding.
+        assert all(float(each.abs().max()) < 1e-8 for each in (*found[1:], *expected[1:]))
+        found, expected = found[:1], expected[:1]
+    for got, wanted in zip(found, expected, strict=True):
         assert near(got, wanted, 1e-12)
 
 
