@@ -81,7 +81,8 @@ def compare(
 def _print_plan(console: "Console", sitting: "Sitting") -> None:
     """What is to be done, what it costs, and how long it will take if that can be said."""
     from pocketface.compare.text import cost_table
-    from pocketface.compare.view import seconds_left, span
+    from pocketface.compare.view import seconds_left
+    from pocketface.train.log import duration
 
     findings = sitting.findings()
     _print_table(console, sitting.design.title, cost_table(findings))
@@ -96,7 +97,7 @@ def _print_plan(console: "Console", sitting: "Sitting") -> None:
     if order and seconds is None:
         lines.append("How long it takes is known once one run is finished.")
     elif order and seconds is not None:
-        lines.append(f"About {span(seconds / sitting.options.at_once)} of training are left.")
+        lines.append(f"About {duration(seconds / sitting.options.at_once)} of training are left.")
     for line in (*lines, *findings.warnings):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 

@@ -8,7 +8,7 @@ from pocketface.compare.budget import Budget
 from pocketface.compare.findings import Findings
 from pocketface.compare.plan import PlannedRun
 from pocketface.compare.state import images_seen, read_finished
-from pocketface.train.log import Screen
+from pocketface.train.log import Screen, duration
 
 _LOOK = 2.0
 """Seconds between two looks into the logs of the runs at work."""
@@ -68,7 +68,7 @@ class View:
 
     def _left(self, findings: Findings) -> str:
         seconds = seconds_left(self.planned, self.costs)
-        left = f", about {span(seconds / self.at_once)} of training left" if seconds else ""
+        left = f", about {duration(seconds / self.at_once)} of training left" if seconds else ""
         return f"{findings.done} of {len(findings.runs)} runs done{left}"
 
     def _advance(self, name: str, images: int) -> None:
@@ -96,10 +96,3 @@ def seconds_left(planned: Iterable[PlannedRun], costs: Mapping[Path, Budget]) ->
     means = {arm: sum(values) / len(values) for arm, values in rates.items()}
     usual = sum(means.values()) / len(means)
     return sum(means.get(arm, usual) * images for arm, images in left)
-
-
-def span(seconds: float) -> str:
-    """A time in words: '40 minutes', '3.5 hours'."""
-    if seconds < 90:
-        return f"{seconds:.0f} seconds"
-    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"

@@ -5,14 +5,11 @@ the same batches however many processes share it, and a resumed run goes on in t
 epoch as if it had never stopped.
 """
 
-import contextlib
 import hashlib
 import os
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
 from typing import Any
 
 import numpy as np
@@ -28,6 +25,7 @@ from pocketface.errors import DataError, RecipeError
 from pocketface.train.augment import AugmentConfig, AugmentPlan, draw_plan
 from pocketface.train.batch_memory import BatchMemory
 from pocketface.train.sampler import Indices, Sampler
+from pocketface.train.stop import deaf_to_stops
 
 
 @dataclass(frozen=True)
@@ -260,7 +258,7 @@ class FaceLoader:
                 multiprocessing_context="spawn",
                 persistent_workers=True,
             )
-        with _deaf_to_interrupts():
+        with deaf_to_stops():
             batches = iter(self._worker_batches)
         yield from batches
 
@@ -282,20 +280,3 @@ def _as_tensor(batch: Any) -> tuple[Tensor, list[str]]:
     # What FaceImages.__getitems__ gave; torch believes it to be a list of items.
     images, faults = batch
     return torch.from_numpy(images), faults
-
-
-@contextlib.contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Let processes that are started in this block never hear Ctrl-C or SIGTERM.
-
-    A terminal sends Ctrl-C to every process of the command, torchrun and schedulers SIGTERM. The
-    run wants to finish its step and save itself, for which it needs its workers; it ends them
-    itself. What comes to this process within the block is heard at its end.
-    """
-    # Its own start would undo the blocking.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -23,6 +23,7 @@ from pocketface.train.build import (
 )
 from pocketface.train.checkpoint import Checkpoint, Position, save_checkpoint
 from pocketface.train.curves import draw_curves
+from pocketface.train.descriptions import data_of, describe_run, notes_of
 from pocketface.train.device_use import device_use, told
 from pocketface.train.divergence import Diverged, LossWatch, refuse_broken_weights
 from pocketface.train.fit import fit_projection
@@ -31,7 +32,7 @@ from pocketface.train.processes import all_wait
 from pocketface.train.recipe import Recipe
 from pocketface.train.recovery import recover
 from pocketface.train.schedule import learning_rate
-from pocketface.train.sources import describe_faces, open_sources
+from pocketface.train.sources import open_sources
 from pocketface.train.step import TrainingStep
 from pocketface.train.stop import Agreement, StopRequest, stopped
 from pocketface.train.sync_batch_norm import synchronise
@@ -145,7 +146,7 @@ class Trainer:
         log = self._open_log()
         total = recipe.epochs * self.loader.steps * self.loader.global_batch
         screen = Screen(self.run.name, total, self._images_done, "images", self.quiet)
-        screen.say(self._description())
+        screen.say(describe_run(self.recipe, self.backbone, self.faces, self.loader, self.fabric))
         if self.faces.faults:
             name, reason = self.faces.faults[0]
             screen.say(f"left out of the data: {len(self.faces.faults)}, first {name}: {reason}")
@@ -289,27 +290,14 @@ class Trainer:
             anchors.keep(self.run, step)
 
     def _save_weights(self, path: Path) -> None:
-        data = self.recipe.data
-        names = ", ".join(source.name for source in (*data.train, *data.unlabelled))
         save_weights(
             self.backbone,
             path,
             preprocessing=self.preprocessing,
-            data=f"{describe_faces(self.faces)}: {names} "
-            f"(fingerprint {self.faces.fingerprint()[:12]})",
-            licence=data.licence,
-            notes=f"epoch {self.position.epoch} of {self.recipe.epochs}, seed {self.recipe.seed}"
-            + self._lesson(),
+            data=data_of(self.recipe.data, self.faces),
+            licence=self.recipe.data.licence,
+            notes=notes_of(self.recipe, self.position.epoch, self.step.objective.projection),
         )
-
-    def _lesson(self) -> str:
-        """What the card says of the teacher."""
-        distill = self.recipe.distill
-        if distill is None:
-            return ""
-        loss = "" if distill.loss == "embedding" else f" ({distill.loss})"
-        joined = self.step.objective.projection
-        return f", taught by {distill.teacher}{loss}" + (f"; {joined.told}" if joined else "")
 
     def _set_rate(self) -> float:
         rate = learning_rate(
@@ -323,21 +311,3 @@ class Trainer:
         self.step.set_rate(rate)
         self.step.set_number(self.position.step)
         return rate
-
-    def _description(self) -> str:
-        parameters = sum(parameter.numel() for parameter in self.backbone.parameters())
-        return (
-            f"{self.recipe.model.architecture} ({parameters:,} parameters), "
-            f"{describe_faces(self.faces)}, "
-            f"{self.recipe.epochs} epochs of {self.loader.steps} steps of "
-            f"{self.loader.global_batch} images on {self.fabric.device}{self._shares()}"
-        )
-
-    def _shares(self) -> str:
-        """How several processes share a batch, "" where there is one."""
-        world, batch = self.fabric.world_size, self.loader.global_batch
-        if world == 1:
-            return ""
-        least, most = batch // world, -(-batch // world)
-        each = f"{least}" if least == most else f"{least} or {most}"
-        return f", shared by {world} processes of {each} each"

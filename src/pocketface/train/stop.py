@@ -1,7 +1,10 @@
 """Stopping at a whole step when Ctrl-C or SIGTERM comes."""
 
+import contextlib
 import signal
 import time
+from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
@@ -87,3 +90,20 @@ class Agreement:
 def stopped(run: Path) -> StoppedError:
     """What to raise when a stop was asked for and everything is saved."""
     return StoppedError(f"stopped; {run} is saved. Go on with the same command and --resume.")
+
+
+@contextlib.contextmanager
+def deaf_to_stops() -> Iterator[None]:
+    """Let processes that are started in this block never hear Ctrl-C or SIGTERM.
+
+    A terminal sends Ctrl-C to every process of the command, torchrun and schedulers SIGTERM. The
+    run wants to finish its step and save itself, for which it needs its workers; it ends them
+    itself. What comes to this process within the block is heard at its end.
+    """
+    # Its own start would undo the blocking.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
