@@ -11,7 +11,7 @@ import torch
 from graph_oracle import compute
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trained_networks import as_trained
+from trained_networks import as_trained, genotypes
 
 from pocketface.card import write_card
 from pocketface.deploy import ExportOptions, export_network
@@ -23,7 +23,6 @@ from pocketface.deploy.trace import trace_graph
 from pocketface.embedding import load_embedder
 from pocketface.errors import DataError, ExportError, RecipeError, WeightsError
 from pocketface.models import Genotype, create_model
-from pocketface.models.genotype import INPUTS, NODES, PRIMITIVES
 from pocketface.preprocessing import Preprocessing
 
 interpreter = pytest.importorskip(
@@ -35,7 +34,6 @@ from ai_edge_litert import schema_py_generated as schema  # noqa: E402
 from pocketface.deploy.litert_write import write_litert  # noqa: E402
 
 SMALL = Preprocessing(image_size=32)
-KEPT = [name for name in PRIMITIVES if name != "none"]
 
 
 @pytest.fixture(scope="module")
@@ -161,20 +159,6 @@ def test_what_litert_has_not_is_told() -> None:
     rows_of(graph, graph.add(Pool(True, 4, 1, 1), "images"))
     with pytest.raises(ExportError, match="no pool of 4x4 with stride 1 and 1 pixels"):
         write_litert(graph, 8, {})
-
-
-@st.composite
-def genotypes(draw: st.DrawFn) -> Genotype:
-    def cell():
-        return tuple(
-            (draw(st.sampled_from(KEPT)), index)
-            for node in range(NODES)
-            for index in draw(
-                st.lists(st.integers(0, INPUTS + node - 1), min_size=2, max_size=2, unique=True)
-            )
-        )
-
-    return Genotype(normal=cell(), reduce=cell())
 
 
 @settings(max_examples=12, deadline=None)
