@@ -44,7 +44,8 @@ def named(target: Path, temporary: Path | None = None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.filename is None or error.filename == os.fspath(temporary or target):
+        # One that has only a message would lose it to the name.
+        if error.errno is not None and error.filename in (None, os.fspath(temporary or target)):
             error.filename = str(target)
         raise
 
