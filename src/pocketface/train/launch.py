@@ -12,6 +12,7 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 
 from pocketface import atomic
 from pocketface.errors import RecipeError
+from pocketface.train import meeting
 from pocketface.train import run as runs
 from pocketface.train.build import build_backbone, build_teacher
 from pocketface.train.checkpoint import LINK, Checkpoint
@@ -131,19 +132,20 @@ def _read_alike(run: Path, recipe: Recipe, checkpoint: Path | None, fabric: Fabr
 def _fabric(recipe: Recipe, device: str, process_timeout: float) -> Fabric:
     local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     world = int(os.environ.get("WORLD_SIZE", "1"))
+    timeout = timedelta(minutes=process_timeout)
     try:
         fabric = Fabric(
             accelerator=device,
             devices=local,
             num_nodes=max(1, world // local),
-            strategy=DDPStrategy(timeout=timedelta(minutes=process_timeout))
-            if world > 1
-            else "auto",
+            strategy=DDPStrategy(timeout=timeout) if world > 1 else "auto",
             precision=recipe.precision,
         )
     except (ValueError, RuntimeError, ImportError) as error:
         raise RecipeError(
             f"device '{device}' with precision '{recipe.precision}' cannot be used: {error}"
         ) from error
+    if world > 1 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        meeting.join(fabric.device, timeout)
     fabric.launch()
     return fabric

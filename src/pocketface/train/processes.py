@@ -22,7 +22,9 @@ TIMEOUT_MINUTES = 10.0
 
 _ENDLESS = timedelta(days=365)
 
-_OF_THE_GROUP = re.compile(r"gloo|nccl|connection (closed|reset|refused)|broken pipe", re.I)
+_OF_THE_GROUP = re.compile(
+    r"gloo|nccl|connection (closed|reset|refused)|pair closure|broken pipe", re.I
+)
 
 
 @contextlib.contextmanager
