@@ -48,6 +48,17 @@ def test_a_depthwise_convolution_uses_all_of_its_bits() -> None:
     np.testing.assert_allclose(scales, np.abs(weight).max(axis=(1, 2, 3)) / 127, rtol=1e-6)
 
 
+@given(st.integers(0, 2**32 - 1), st.integers(2, 6), st.floats(1e-3, 1e3))
+def test_factors_have_one_scale_together(seed, channels, size) -> None:
+    weight = size * np.random.default_rng(seed).normal(size=(channels, 1, 1, 1))
+    rounded, scales = round_weights(conv(weight, groups=channels), weight)
+    assert len(scales) == channels
+    assert len(set(scales.tolist())) == 1
+    assert float(scales[0]) == pytest.approx(np.abs(weight).max() / 127, rel=1e-6)
+    back = rounded.astype(float) * float(scales[0])
+    np.testing.assert_allclose(back, weight, rtol=0, atol=0.5001 * float(scales[0]))
+
+
 @given(st.integers(0, 2**32 - 1), st.integers(1, 7), st.sampled_from(["1x1", "3x3", "product"]))
 def test_two_neighbouring_products_fit_in_16_bits(seed, inputs, kind) -> None:
     """What an x86 processor without 8-bit dot products adds up at once, at the worst input."""

@@ -121,6 +121,25 @@ def test_the_file_computes_what_was_tried(name: str) -> None:
         assert (found - exact).norm() < 1.3 * lost
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_the_runtime_computes_it_in_8_bits(name: str, tmp_path) -> None:
+    """Though biases are float in the file, and factors have one scale together."""
+    graph, plan = planned(name)
+    plan = leave_first_in_float(graph, plan)
+    model = write_graph(graph, 32, 17, {}, writer=Int8Writer(graph, plan))
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    found = [node.op_type for node in onnx.load(options.optimized_model_filepath).graph.node]
+    layers = [node for node in graph.nodes if isinstance(node.operation, Conv)]
+    in_float = sum(node.output in plan.exact for node in layers)
+    assert found.count("QLinearConv") == len(layers) - in_float
+    assert found.count("Conv") == in_float
+
+
 def test_everything_in_float_is_the_float_file() -> None:
     graph, plan = planned("small")
     plan = Plan(plan.grids, frozenset(node.output for node in graph.nodes))

@@ -124,16 +124,8 @@ class Writer:
             self._maps.add(node.output)
         match node.operation:
             case Conv() as conv:
-                before, after = conv.pads
-                self._put(
-                    node,
-                    "Conv",
-                    [conv.weight, conv.bias] if conv.bias.any() else [conv.weight],
-                    kernel_shape=[conv.kernel] * 2,
-                    strides=[conv.stride] * 2,
-                    pads=[before, before, after, after],
-                    group=conv.groups,
-                )
+                weights = [conv.weight, conv.bias] if conv.bias.any() else [conv.weight]
+                self._put(node, "Conv", weights, **_options(conv))
             case Linear(weight, bias):
                 self._put(node, "Gemm", [weight, bias], transB=1)
             case Affine() as affine:
@@ -188,3 +180,18 @@ class Writer:
     def _new(self) -> str:
         self._taken += 1
         return np.base_repr(self._taken, 36).lower()
+
+
+def _options(conv: Conv) -> dict[str, Any]:
+    """What is not the format's default: in a file of 8 bits it weighs as much as the biases."""
+    before, after = conv.pads
+    options: dict[str, Any] = {}
+    if conv.kernel > 1:
+        options["kernel_shape"] = [conv.kernel] * 2
+    if conv.stride > 1:
+        options["strides"] = [conv.stride] * 2
+    if before or after:
+        options["pads"] = [before, before, after, after]
+    if conv.groups > 1:
+        options["group"] = conv.groups
+    return options

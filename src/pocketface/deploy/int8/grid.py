@@ -49,6 +49,9 @@ def grid_over(least: float, most: float) -> Grid:
 def weight_scales(operation: Conv | Linear, weight: Floats) -> npt.NDArray[np.float32]:
     """The scale of each output channel (O,) of `weight`, which `operation` multiplies by.
 
+    Factors (a depthwise 1x1, such as the slopes of a PReLU) have one scale together: a scale of
+    four bytes for each number of one would weigh more than the numbers.
+
     It takes the largest weight to 127, or to less where dense products could overflow: x86
     processors without 8-bit dot products add two neighbouring products in 16 bits, and what does
     not fit there is cut off unseen. Beside the greatest uint8, 255, two weights of one sign fit as
@@ -56,7 +59,9 @@ def weight_scales(operation: Conv | Linear, weight: Floats) -> npt.NDArray[np.fl
     """
     flat = weight.reshape(len(weight), -1)
     largest = np.abs(flat).max(axis=1)
-    if isinstance(operation, Linear) or operation.kernel == 1:
+    if are_factors(operation):
+        largest = np.full_like(largest, largest.max())
+    elif isinstance(operation, Linear) or operation.kernel == 1:
         pairs = np.pad(flat, ((0, 0), (0, flat.shape[1] % 2))).reshape(len(flat), -1, 2)
         for sign in (1, -1):
             largest = np.maximum(largest, np.maximum(sign * pairs, 0).sum(axis=2).max(axis=1))
@@ -64,6 +69,11 @@ def weight_scales(operation: Conv | Linear, weight: Floats) -> npt.NDArray[np.fl
         largest = 2 * largest  # which weights are neighbours is the runtime's affair
     scales: npt.NDArray[np.float32] = (np.maximum(largest, _TINY) / 127).astype(np.float32)
     return scales
+
+
+def are_factors(operation: Conv | Linear) -> bool:
+    """Whether each channel is multiplied by one number."""
+    return isinstance(operation, Conv) and operation.depthwise and operation.kernel == 1
 
 
 def round_weights(

@@ -8,7 +8,14 @@ import numpy.typing as npt
 from onnx import TensorProto, helper, numpy_helper
 
 from pocketface.deploy.graph import Conv, Floats, Graph, Linear, Node, Relu
-from pocketface.deploy.int8.grid import Grid, Plan, Rounding, has_weights, round_weights
+from pocketface.deploy.int8.grid import (
+    Grid,
+    Plan,
+    Rounding,
+    are_factors,
+    has_weights,
+    round_weights,
+)
 from pocketface.deploy.write import Writer
 
 _MANY = 32
@@ -16,15 +23,16 @@ _MANY = 32
 
 
 class Int8Writer(Writer):
-    """Nodes between rounded values, weights as int8, biases as int32.
+    """Nodes between rounded values, weights as int8.
 
-    A scale or a zero point that was written once is named again wherever it is the same.
+    A scale or a zero point that was written once is named again wherever it is the same. Biases of
+    convolutions are float32: onnxruntime brings them to the int32 of its sums when it loads the
+    file, and steps for each of them would take as many bytes again.
     """
 
-    def __init__(self, graph: Graph, plan: Plan, *, int32_bias: bool = True) -> None:
+    def __init__(self, graph: Graph, plan: Plan) -> None:
         super().__init__(graph)
         self._plan = plan
-        self._int32_bias = int32_bias
         self._rounding = Rounding(graph)
         self._takers = graph.consumers()
         self._rounded: dict[str, str] = {}
@@ -77,23 +85,24 @@ class Int8Writer(Writer):
     def _write_layer(self, node: Node, weight: Floats, *bias: Floats) -> list[str]:
         assert isinstance(node.operation, Conv | Linear)
         rounded, scales = round_weights(node.operation, weight)
-        zeros = self._share(np.zeros(len(scales), np.int8))
-        names = [self._back(rounded, self._keep(scales), zeros)]
+        names = [self._back(rounded, scales[:1] if are_factors(node.operation) else scales)]
         grid = self._rounding.of(node.inputs[0], node, self._plan)
-        if bias and grid is not None and self._int32_bias:
+        if bias and grid is not None and isinstance(node.operation, Linear):
             steps = (scales * np.float32(grid.scale)).astype(np.float32)
             numbers = np.rint(bias[0] / steps.astype(np.float64)).clip(-(2**31), 2**31 - 1)
-            none = self._share(np.zeros(len(scales), np.int32))
-            names.append(self._back(numbers.astype(np.int32), self._keep(steps), none))
+            names.append(self._back(numbers.astype(np.int32), steps))
         elif bias:
             names.append(self._keep(bias[0].astype(np.float32)))
         return names
 
-    def _back(self, numbers: npt.NDArray[Any], scales: str, zeros: str) -> str:
-        """The name of what whole numbers stand for, channel by channel."""
-        wide = self._new()
-        inputs = [self._keep(numbers), scales, zeros]
-        self.nodes.append(helper.make_node("DequantizeLinear", inputs, [wide], axis=0))
+    def _back(self, numbers: npt.NDArray[Any], scales: npt.NDArray[np.float32]) -> str:
+        """The name of what whole numbers stand for: channel by channel, or with one scale."""
+        options: dict[str, Any] = {"axis": 0}
+        if len(scales) == 1:
+            scales, options = scales.reshape(()), {}
+        wide, zeros = self._new(), self._share(np.zeros(scales.shape, numbers.dtype))
+        inputs = [self._keep(numbers), self._share(scales), zeros]
+        self.nodes.append(helper.make_node("DequantizeLinear", inputs, [wide], **options))
         return wide
 
     def _grid(self, grid: Grid) -> tuple[str, str]:
