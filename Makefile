@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# Two at a time: much of a test is waiting for what it started. A file's tests share what they made.
+PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 .PHONY: demo test test-slow lint clean
 
@@ -10,10 +12,10 @@ demo: $(INSTALLED)
 	$(BIN)/pocketface demo
 
 test: $(INSTALLED) lint
-	$(BIN)/pytest
+	$(PYTEST)
 
 test-slow: $(INSTALLED)
-	$(BIN)/pytest -m slow --timeout=1200
+	$(PYTEST) -m slow --timeout=1200
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check

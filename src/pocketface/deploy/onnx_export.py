@@ -1,5 +1,6 @@
 """The target 'onnx': a network rewritten exactly, in one file, run by onnxruntime."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,10 @@ except ModuleNotFoundError as error:
 
 import pocketface.models  # noqa: F401  # before torch: it says so if torch is missing
 from pocketface.deploy.fuse import fuse
+from pocketface.deploy.graph import Graph
 from pocketface.deploy.pixels import take_pixels
 from pocketface.deploy.trace import trace_graph
-from pocketface.deploy.write import write_graph
+from pocketface.deploy.write import Writer, write_graph
 
 if TYPE_CHECKING:
     from pocketface.models.backbone import Backbone
@@ -34,11 +36,19 @@ def build(
 
 
 def build_bytes(
-    backbone: "Backbone", description: SelfDescription, options: ExportOptions
+    backbone: "Backbone",
+    description: SelfDescription,
+    options: ExportOptions,
+    simplify: Callable[[Graph], None] = fuse,
+    writer: type[Writer] = Writer,
 ) -> bytes:
-    """The content of the ONNX file; equal arguments give equal bytes."""
+    """The content of the ONNX file; equal arguments give equal bytes.
+
+    `simplify` rewrites the graph, in place, and `writer` writes it, as the runtime likes it that
+    will read the file.
+    """
     graph = trace_graph(backbone)
-    fuse(graph)
+    simplify(graph)
     if options.input == "uint8":
         take_pixels(graph, description.card.preprocessing)
     model = write_graph(
@@ -49,6 +59,7 @@ def build_bytes(
         pixels=options.input == "uint8",
         unit=options.output == "unit",
         batch=options.batch,
+        writer=writer(graph),
     )
     content: bytes = model.SerializeToString(deterministic=True)
     return content

@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pocketface.card import sha256_of
+from pocketface.deploy.fold import fold
+from pocketface.deploy.graph import Affine, Node
 from pocketface.deploy.onnx_export import build_bytes
 from pocketface.deploy.options import ExportOptions
+from pocketface.deploy.write import Writer
 from pocketface.embedding.self_description import KEY, SelfDescription
 from pocketface.errors import MissingExtraError
 
@@ -28,9 +31,10 @@ def build(
 ) -> None:
     """Write `path` (.xml) and its weights (.bin), float32, with the description in the `.xml`.
 
-    Raises ExportError for a network that cannot be written.
+    PReLUs and batch norms stay whole: OpenVINO computes neighbours of them in one pass. Raises
+    ExportError for a network that cannot be written.
     """
-    content = build_bytes(backbone, description, options)
+    content = build_bytes(backbone, description, options, fold, _Writer)
     model = openvino.Core().read_model(io.BytesIO(content))
     # What the reader leaves beside each weight is computed once: the .xml shrinks to a third.
     passes = Manager()
@@ -41,6 +45,11 @@ def build(
     openvino.save_model(model, path, compress_to_fp16=False)
     model.set_rt_info(sha256_of(path.with_suffix(".bin")), [WEIGHTS_KEY])
     openvino.save_model(model, path, compress_to_fp16=False)
+
+
+class _Writer(Writer):
+    def _write_affine(self, node: Node, affine: Affine) -> None:
+        self._write_norm(node, affine)
 
 
 def open_file(path: Path) -> OpenVinoEmbedder:

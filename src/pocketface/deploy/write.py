@@ -131,7 +131,8 @@ class Writer:
             case Affine() as affine:
                 self._write_affine(node, affine)
             case PRelu(slope):
-                self._put(node, "PRelu", [slope.reshape(-1, 1, 1)])
+                # Of four dimensions: OpenVINO reorders each map for a slope of three.
+                self._put(node, "PRelu", [slope.reshape(1, -1, 1, 1)])
             case Relu(None):
                 self._put(node, "Relu", [])
             case Relu(most):
@@ -161,8 +162,12 @@ class Writer:
             weight = affine.scale.reshape(channels, 1, 1, 1)
             self._put(node, "Conv", [weight, affine.shift], kernel_shape=[1, 1], group=channels)
         else:
-            rest = [np.zeros(channels), np.ones(channels)]
-            self._put(node, "BatchNormalization", [affine.scale, affine.shift, *rest], epsilon=0.0)
+            self._write_norm(node, affine)
+
+    def _write_norm(self, node: Node, affine: Affine) -> None:
+        zeros, ones = np.zeros_like(affine.scale), np.ones_like(affine.scale)
+        weights = [affine.scale, affine.shift, zeros, ones]
+        self._put(node, "BatchNormalization", weights, epsilon=0.0)
 
     def _put(self, node: Node, kind: str, weights: Sequence[Floats], **options: Any) -> None:
         inputs = [self._short(name) for name in node.inputs]
