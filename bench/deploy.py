@@ -2,7 +2,7 @@
 
 Every variant of a network runs in turns in one process, a round of each after the other, so that
 whatever else the machine does meets them all; medians are compared. Variants: torch's own export
-and ours in onnxruntime, both in OpenVINO, ours in LiteRT, ncnn and ExecuTorch (where installed),
+and ours in onnxruntime and in OpenVINO, ours in LiteRT, ncnn and ExecuTorch (where installed),
 and a dense matrix product with as many multiplications, which no runtime is likely to beat. Load
 time and peak memory come from a process of their own for each file. Bars for PocketNetS-128 with
 one thread and one image: ours in onnxruntime at least 2.8 times as fast as torch's export (aim
@@ -74,7 +74,7 @@ def measure(name: str, folder: Path, options: argparse.Namespace) -> None:
     ours = export_everywhere(network, folder, name)
     variants = {
         (runtime, title): files[TAKES[runtime]]
-        for title, files in ((PLAIN, {"onnx": plain}), (OURS, ours))
+        for title, files in ((PLAIN, {"onnx": plain, "openvino": plain}), (OURS, ours))
         for runtime in runtimes()
         if TAKES[runtime] in files
     }
@@ -231,12 +231,12 @@ OPEN: dict[str, Callable[[Path, np.ndarray, int], Run]] = {
 }
 TAKES = {
     "onnxruntime": "onnx",
-    "openvino": "onnx",
+    "openvino": "openvino",
     "litert": "litert",
     "ncnn": "ncnn",
     "executorch": "executorch",
 }
-"""The target whose file each runtime is given."""
+"""The target whose file of ours each runtime is given; OpenVINO reads torch's export as well."""
 
 MODULES = {"litert": "ai_edge_litert", "ncnn": "pnnx"}
 """What a runtime imports, where that is not its name; pnnx writes ncnn's files, beside ncnn."""
@@ -253,7 +253,7 @@ def alone(runtime: str, file: Path, size: int) -> str:
     """Load time and memory of one file in a process of its own."""
     words = [sys.executable, __file__, "--child", runtime, str(file), str(size)]
     found = json.loads(subprocess.run(words, check=True, capture_output=True).stdout)
-    parts = [file, *([file.with_suffix(".bin")] if runtime == "ncnn" else [])]
+    parts = [file, *([file.with_suffix(".bin")] if file.suffix in (".param", ".xml") else [])]
     return (
         f"{sum(part.stat().st_size for part in parts) / 1e6:.2f} MB on disk, loaded in "
         f"{1e3 * found['load']:.0f} ms, {found['memory']:.0f} MB above the runtime at its peak"
