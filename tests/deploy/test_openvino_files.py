@@ -37,6 +37,30 @@ def faces(count: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
 
 
+@pytest.mark.parametrize("name", ["small", "mobilefacenet"])
+def test_maps_keep_the_runtimes_order(source, tmp_path, name) -> None:
+    """The images alone are brought into another; slopes of three dimensions bring each map."""
+    out = tmp_path / "m.xml"
+    export_network(source(name), out, generator=np.random.default_rng(0), target="openvino")
+    core = openvino.Core()
+    model = core.read_model(out)
+    kinds = [node.get_type_name() for node in model.get_ordered_ops()]
+    assert kinds.count("PRelu") > 1
+    model.reshape([1, 3, 32, 32])
+    compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+
+    def kind(node: object) -> str:
+        return node.get_rt_info()["layerType"].astype(str)
+
+    moved = [
+        node
+        for node in compiled.get_runtime_model().get_ordered_ops()
+        if kind(node) == "Reorder" and kind(node.input(0).get_source_output().get_node()) != "Const"
+    ]
+    # The images, and the rows after the last map.
+    assert len(moved) <= 3, moved
+
+
 def test_another_preprocessing_gives_other_embeddings(copy) -> None:
     embedder = load_embedder(copy, threads=1)
     assert isinstance(embedder, Adjustable)
