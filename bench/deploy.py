@@ -97,7 +97,10 @@ def export_everywhere(network: Backbone, folder: Path, name: str) -> dict[str, P
     card = save_weights(network, weights, preprocessing=preprocessing, data="none", licence="none")
     files = {}
     for target in dict.fromkeys(TAKES[runtime] for runtime in runtimes()):
-        files[target] = folder / f"{name}{TARGETS[target].suffix}"
+        # A folder for each: files of two targets have a .bin beside them.
+        own = folder / target
+        own.mkdir(exist_ok=True)
+        files[target] = own / f"{name}{TARGETS[target].suffix}"
         TARGETS[target].exporter().build(
             network, SelfDescription(version="bench", card=card), ExportOptions(), files[target]
         )
