@@ -71,7 +71,7 @@ def test_a_start_has_ten_minutes_where_a_step_has_less(monkeypatch):
     monkeypatch.setattr(
         meeting, "common_name", lambda store, rank, world, patience: asked.append(patience) or "n"
     )
-    monkeypatch.setattr(meeting, "PrefixStore", lambda name, store: name)
+    monkeypatch.setattr(meeting, "PrefixStore", lambda name, store: (name, store))
     given = {}
     monkeypatch.setattr(dist, "init_process_group", lambda backend, **rest: given.update(rest))
     monkeypatch.setattr(meeting.atexit, "register", lambda leave: None)
@@ -79,4 +79,5 @@ def test_a_start_has_ten_minutes_where_a_step_has_less(monkeypatch):
         meeting.join(meeting.torch.device("cpu"), timedelta(minutes=minutes))
         assert given["timeout"] == timedelta(minutes=minutes)
     assert asked == [timedelta(minutes=10), timedelta(minutes=60)]
-    assert (given["store"], given["rank"], given["world_size"]) == ("n", 0, 2)
+    assert given["store"] == ("n", ("pocketface", None))
+    assert (given["rank"], given["world_size"]) == (0, 2)

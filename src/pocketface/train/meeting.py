@@ -38,6 +38,7 @@ def join(device: torch.device, timeout: timedelta) -> None:
         TrainingError: if the others do not come.
     """
     store, rank, world = next(iter(rendezvous("env://", timeout=timeout)))
+    store = PrefixStore("pocketface", store)
     name = common_name(store, rank, world, max(timeout, PATIENCE))
     dist.init_process_group(
         dist.Backend.default_device_backend_map[device.type],
