@@ -52,7 +52,7 @@ def test_who_is_named_and_dead_is_replaced_by_the_living():
     assert names[0]
 
 
-def test_a_proposal_to_the_dead_is_no_proposal(monkeypatch):
+def test_a_proposal_to_the_dead_is_no_proposal():
     store = dist.HashStore()
     first = meet(store, [0, 0])[0]
     with pytest.raises(TrainingError, match=r"process 1 of 2 waited 0.005 minutes in vain.*port"):

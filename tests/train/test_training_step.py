@@ -223,3 +223,10 @@ def test_a_compiled_step_is_the_plain_step(tmp_path, tiny_recipe, teacher_run, b
     assert states[0].keys() == states[1].keys()
     for name, value in states[0].items():
         assert torch.allclose(states[1][name], value, rtol=1e-5, atol=1e-6), name
+    for trainer in (plain, compiled):
+        trainer.step.objective.zero_grad()
+    for loaded in list(plain.loader.epoch(0))[:2]:
+        wanted, got = plain.step(loaded), compiled.step(loaded)
+        assert wanted.keys() == got.keys()
+        for name, value in wanted.items():
+            assert float(got[name]) == pytest.approx(float(value), rel=1e-3), name
